@@ -1,0 +1,81 @@
+// How a cache in one thread learns of a commit in another: a fixed table of counters in shared memory.
+// A commit raises the counters of the tags it touched, before its answer leaves; a cached value is good while the counter
+// that was read *before* the value was loaded has not moved. Two tags may share a counter; that costs a reload, never a stale answer.
+
+import { LRUCache } from 'lru-cache';
+
+/** What a commit touched, for example `hsm:{id}`, `access:{id}`, `key:{id}/{name}`, `principal:{id}`. */
+export type Tag = string;
+
+const SLOTS = 4096;
+
+export class Versions {
+  readonly #counters: Int32Array;
+
+  constructor(shared: SharedArrayBuffer) {
+    this.#counters = new Int32Array(shared);
+  }
+
+  static allocate(): SharedArrayBuffer {
+    return new SharedArrayBuffer(SLOTS * 4);
+  }
+
+  of(tag: Tag): number {
+    return Atomics.load(this.#counters, slot(tag));
+  }
+
+  touch(tag: Tag): void {
+    Atomics.add(this.#counters, slot(tag), 1);
+  }
+}
+
+function slot(tag: Tag): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < tag.length; i++) hash = Math.imul(hash ^ tag.charCodeAt(i), 0x01000193);
+  return (hash >>> 0) % SLOTS;
+}
+
+interface Entry<Value> {
+  readonly value: Value;
+  readonly version: number;
+}
+
+/** A bounded, least-recently-used cache whose entries die with the commit that touched their tag. */
+export class CoherentCache<Value> {
+  readonly #entries: LRUCache<string, Entry<Value>>;
+  readonly #versions: Versions;
+
+  constructor(versions: Versions, options: { max: number; dispose?: (value: Value) => void }) {
+    this.#versions = versions;
+    const { dispose } = options;
+    this.#entries = new LRUCache({ max: options.max, ...(dispose ? { dispose: (entry) => dispose(entry.value) } : {}) });
+  }
+
+  /** The cached value, if no commit has touched its tag since it was loaded. */
+  peek(key: string, tag: Tag): Value | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    if (entry.version === this.#versions.of(tag)) return entry.value;
+    this.#entries.delete(key);
+    return undefined;
+  }
+
+  /** The cached value, or the loaded one. The tag's counter is read before the load, so that a commit in between is not missed. */
+  async get(key: string, tag: Tag, load: () => Promise<Value>): Promise<Value> {
+    const cached = this.peek(key, tag);
+    if (cached !== undefined) return cached;
+    const version = this.#versions.of(tag);
+    const value = await load();
+    this.#entries.set(key, { value, version });
+    return value;
+  }
+
+  /** Drops one entry at once, so that what it holds (a native key, say) does not wait for the next look-up. */
+  drop(key: string): void {
+    this.#entries.delete(key);
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+}
