@@ -1,0 +1,85 @@
+// The data plane's errors: one constructor for each wire code, in the service's own words where they are known.
+// Source: recordings of the live service and the Key Vault REST reference; the choices of our own are listed in docs/divergences.md.
+
+import { Failure } from './failure.ts';
+
+export function badParameter(message: string, cause?: unknown): Failure {
+  return new Failure(400, 'BadParameter', message, { cause });
+}
+
+/** One answer for every cryptographic failure, so that nobody learns which step refused (padding, tag, length, key). */
+export function cryptographicFailure(cause?: unknown): Failure {
+  return new Failure(400, 'BadParameter', 'The parameter is incorrect.', { cause });
+}
+
+/** `place` is the address that was asked for: `https://{hsm}/keys/{name}` or `https://{hsm}/deletedkeys/{name}`. */
+export function keyNotFound(place: string): Failure {
+  return new Failure(404, 'KeyNotFound', `Key not found: ${place}`);
+}
+
+export function invalidKeyIdentifier(): Failure {
+  return new Failure(400, 'Invalidkeyidentifier', 'Invalid key identifier');
+}
+
+export function noContentProvided(): Failure {
+  return new Failure(400, 'Nocontentprovided', 'No content provided');
+}
+
+export function accessDenied(action: string, scope: string): Failure {
+  return new Failure(403, 'AccessDenied', `Not authorized to access Microsoft.KeyVault/managedHsm/${action} on ${scope}`);
+}
+
+export function operationNotPermitted(operation: string): Failure {
+  return new Failure(403, 'Forbidden', `Operation ${operation} is not permitted on this key.`, { inner: 'KeyOperationForbidden' });
+}
+
+export function keyDisabled(operation: string): Failure {
+  return new Failure(403, 'Forbidden', `Operation ${operation} is not allowed on a disabled key.`, { inner: 'KeyDisabled' });
+}
+
+export function keyExpired(operation: string): Failure {
+  return new Failure(403, 'Forbidden', `Operation ${operation} is not allowed on an expired key.`, { inner: 'KeyExpired' });
+}
+
+export function keyNotYetValid(operation: string): Failure {
+  return new Failure(403, 'Forbidden', `Operation ${operation} is not allowed on a key that is not yet valid.`, {
+    inner: 'KeyNotYetValid',
+  });
+}
+
+export function deletedButRecoverable(name: string): Failure {
+  const message = `Key ${name} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the key can only be recovered or purged.`;
+  return new Failure(409, 'Conflict', message, { inner: 'ObjectIsDeletedButRecoverable' });
+}
+
+export function purgeProtected(): Failure {
+  return new Failure(403, 'Forbidden', 'Operation "purge" is not permitted: purge protection is enabled on this HSM.', {
+    inner: 'PurgeProtectionEnabled',
+  });
+}
+
+export function conflict(message: string): Failure {
+  return new Failure(409, 'Conflict', message);
+}
+
+export function forbidden(message: string): Failure {
+  return new Failure(403, 'Forbidden', message);
+}
+
+export function notActivated(): Failure {
+  const message =
+    'The HSM is not activated. Until one of its administrators has downloaded the security domain (POST /securitydomain/download), it answers only the security domain calls.';
+  return new Failure(403, 'Forbidden', message, { inner: 'HsmNotActivated' });
+}
+
+export function roleAssignmentNotFound(): Failure {
+  return new Failure(404, 'RoleAssignmentNotFound', 'Requested role assignment not found');
+}
+
+export function roleDefinitionNotFound(): Failure {
+  return new Failure(404, 'RoleDefinitionNotFound', 'Requested role definition not found');
+}
+
+export function resourceNotFound(message: string): Failure {
+  return new Failure(404, 'NotFound', message);
+}
