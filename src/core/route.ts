@@ -1,0 +1,129 @@
+// What a route table is made of: rows, operations, the call that an operation receives and the replies that it may give.
+// Knows no HTTP server; the door reads these tables, the rooms write them.
+
+import type { GenericSchema, InferOutput } from 'valibot';
+import type { Caller } from './caller.ts';
+
+export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
+
+/** The wire formats of errors that clients of the four rooms expect. */
+export type Dialect = 'keyvault' | 'arm' | 'oauth' | 'graph';
+
+/** What every request has, whatever its shapes. */
+export interface Visit {
+  readonly caller: Caller;
+  /** The host as the client reached it, lower case, without port: `myhsm.managedhsm.localhost`. */
+  readonly host: string;
+  /** `https://` with host and port as the client reached it, already checked to be one of our names. */
+  readonly origin: string;
+  /** The client's address. */
+  readonly address: string;
+  /** Undefined when the caller left it out. */
+  readonly apiVersion: string | undefined;
+  readonly requestId: string;
+  /** The path's named segments, percent-decoded, as sent. */
+  readonly path: Readonly<Record<string, string>>;
+}
+
+/** A visit with its shapes parsed. */
+export interface Call<Path, Query, Body> extends Omit<Visit, 'path'> {
+  readonly path: Path;
+  readonly query: Query;
+  readonly body: Body;
+}
+
+export interface Shapes {
+  readonly path: GenericSchema;
+  readonly query: GenericSchema;
+  readonly body: GenericSchema;
+}
+
+export interface Operation<World> {
+  readonly shapes: Shapes;
+  run(world: World, call: Call<unknown, unknown, unknown>): Promise<unknown>;
+}
+
+/** One wire operation: what it accepts, and the sentence that performs it. */
+export function operation<World, P extends GenericSchema, Q extends GenericSchema, B extends GenericSchema>(
+  shapes: { readonly path: P; readonly query: Q; readonly body: B },
+  run: (world: World, call: Call<InferOutput<P>, InferOutput<Q>, InferOutput<B>>) => unknown,
+): Operation<World> {
+  return {
+    shapes,
+    // The door has parsed the call with these very shapes; this is where the parsed types are taken up again.
+    run: async (world, call) => run(world, call as Call<InferOutput<P>, InferOutput<Q>, InferOutput<B>>),
+  };
+}
+
+/** A row whose operation only reads: it runs on the thread that received the request. */
+export interface ReadRow<Action, World, Guard> extends RowHead<Action, Guard> {
+  readonly mode: 'read';
+  readonly operation: Operation<World>;
+}
+
+/** A row whose operation may write: it runs on the main thread, which owns the store's writer. */
+export interface WriteRow<Action, World, Guard> extends RowHead<Action, Guard> {
+  readonly mode: 'write';
+  readonly operation: Operation<World>;
+}
+
+interface RowHead<Action, Guard> {
+  readonly method: Method;
+  /** `/keys/:name/:version/sign`; a segment `:name` is one path segment. Matched without regard to case. */
+  readonly path: string;
+  /** What the caller must be allowed to do. `'anonymous'` has to be written out. */
+  readonly action: Action;
+  /** What the room wants to know besides: the states in which an HSM answers, say. */
+  readonly guard: Guard;
+}
+
+export type Row<Action = string, ReadWorld = unknown, WriteWorld = unknown, Guard = unknown> =
+  | ReadRow<Action, ReadWorld, Guard>
+  | WriteRow<Action, WriteWorld, Guard>;
+
+/** A room as the door sees it. `admit` proves that the visitor may pass (or throws) and returns the world the operation works in. */
+export interface Room {
+  readonly name: 'hsm' | 'identity' | 'graph' | 'management';
+  readonly dialect: Dialect;
+  readonly rows: readonly ServedRow[];
+}
+
+/** A row with its admission bound: what the door calls, without knowing the room's types. */
+export interface ServedRow {
+  readonly method: Method;
+  readonly path: string;
+  readonly mode: 'read' | 'write';
+  readonly anonymous: boolean;
+  readonly shapes: Shapes;
+  /** Throws unless the visitor may do this here and now; returns the call bound to its world. */
+  admit(visit: Visit): Promise<Admitted>;
+}
+
+export interface Admitted {
+  run(call: Call<unknown, unknown, unknown>): Promise<unknown>;
+}
+
+/** Binds a room's rows to its admission, for a thread that can give both worlds or (a worker) only the reading one. */
+export function serveRows<Action, ReadWorld, WriteWorld, Guard>(
+  rows: readonly Row<Action, ReadWorld, WriteWorld, Guard>[],
+  admission: {
+    read(row: ReadRow<Action, ReadWorld, Guard>, visit: Visit): Promise<ReadWorld>;
+    write(row: WriteRow<Action, WriteWorld, Guard>, visit: Visit): Promise<WriteWorld>;
+  },
+): readonly ServedRow[] {
+  return rows.map((row) => ({
+    method: row.method,
+    path: row.path,
+    mode: row.mode,
+    anonymous: (row.action as unknown) === 'anonymous',
+    shapes: row.operation.shapes,
+    admit: async (visit) => {
+      if (row.mode === 'read') {
+        const world = await admission.read(row, visit);
+        return { run: (call) => row.operation.run(world, call) };
+      }
+      const world = await admission.write(row, visit);
+      return { run: (call) => row.operation.run(world, call) };
+    },
+  }));
+}

@@ -1,0 +1,66 @@
+// What the safe can do, whoever does it: OpenSSL inside Node today, a PKCS#11 token beside it. Callers hand in keys as the store has them
+// and get back public descriptions, sealed bytes and results; no key bytes ever leave through here.
+
+import type { Algorithm } from './algorithms.ts';
+import type { DomainAtRest, KeyAtRest, KeyIdentity, KeySpec, MadeKey, PrivateJwk, SealedDomainKey } from './types.ts';
+
+export interface EncryptParameters {
+  /** CBC: 16 bytes, required. GCM makes its own. */
+  readonly iv?: Uint8Array | undefined;
+  /** GCM only. */
+  readonly aad?: Uint8Array | undefined;
+}
+
+export interface DecryptParameters extends EncryptParameters {
+  /** GCM: 16 bytes, required. */
+  readonly tag?: Uint8Array | undefined;
+}
+
+export interface Encrypted {
+  readonly value: Buffer;
+  readonly iv?: Buffer;
+  readonly tag?: Buffer;
+}
+
+export interface CryptoModule {
+  /** A fresh random domain key, sealed under the root key and bound to this HSM. */
+  createDomain(hsmId: string): SealedDomainKey;
+
+  /** Makes a key without blocking the calling thread for longer than a symmetric key takes. */
+  generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec): Promise<MadeKey>;
+
+  /** Takes a private JWK in after checking that it is one consistent key. Throws BadParameter that names the member at fault. */
+  import(domain: DomainAtRest, identity: KeyIdentity, jwk: PrivateJwk): MadeKey;
+
+  /**
+   * Encrypts or wraps, as the algorithm's row says. `iv` in the answer is the one used (GCM: made here; CBC: the caller's).
+   * Throws BadParameter for what the caller can see is wrong (length, iv).
+   */
+  encrypt(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, parameters?: EncryptParameters): Encrypted;
+
+  /** Decrypts or unwraps. Whatever depends on the key (padding, tag, integrity) fails as one: `cryptographicFailure`. */
+  decrypt(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, parameters?: DecryptParameters): Buffer;
+
+  /** Signs a digest (RS, PS, ES), raw data (RSNULL) or any bytes (HS). ES signatures are r‖s, each of the curve's width. */
+  sign(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array): Buffer;
+
+  /** Whether the signature is this key's over this value. A malformed signature is simply not: false, never an error. */
+  verify(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, signature: Uint8Array): boolean;
+
+  randomBytes(count: number): Buffer;
+
+  /** Seals a secret of the service's own (a token signing key, say) under the root key, bound to its purpose and name. */
+  sealSecret(purpose: string, name: string, plain: Uint8Array): Uint8Array;
+
+  /** Opens what `sealSecret` made; the caller zeroes the result. Throws when purpose, name or bytes are not the sealed ones. */
+  openSecret(purpose: string, name: string, sealed: Uint8Array): Buffer;
+
+  /** Frees the native form of one key version now, rather than when the cache gets to it. */
+  drop(identity: KeyIdentity): void;
+
+  /** Forgets an HSM's unsealed domain key, and every native key that came from it. */
+  dropDomain(hsmId: string): void;
+
+  /** Frees every native key and zeroes every unsealed one. Nothing may be called afterwards. */
+  close(): void;
+}

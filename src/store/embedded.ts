@@ -1,0 +1,40 @@
+// The embedded store: one database file in the data folder. The main thread opens it for writing, each worker for reading.
+
+import { join } from 'node:path';
+import type { Tag, Versions } from '../core/coherence.ts';
+import { migrate } from './migrate.ts';
+import { openReader, openWriter } from './sqlite.ts';
+import type { Reader, Store } from './store.ts';
+import { WriteQueue } from './write-queue.ts';
+
+export function databaseFile(dataFolder: string): string {
+  return join(dataFolder, 'strongroom.db');
+}
+
+export interface EmbeddedOptions {
+  readonly versions: Versions;
+  /** Called after each commit with what it touched, when no thread serves the old values any more. */
+  readonly committed: (tags: readonly Tag[]) => void;
+}
+
+export async function openEmbeddedStore(dataFolder: string, options: EmbeddedOptions): Promise<Store> {
+  const file = databaseFile(dataFolder);
+  const writer = openWriter(file);
+  await migrate(writer);
+  const reader = openReader(file);
+  const queue = new WriteQueue(writer, options.versions, options.committed);
+  return {
+    read: reader.db,
+    write: (job) => queue.add(job),
+    close: async () => {
+      await queue.close();
+      reader.close();
+      writer.close();
+    },
+  };
+}
+
+export function openEmbeddedReader(dataFolder: string): { read: Reader; close(): void } {
+  const reader = openReader(databaseFile(dataFolder));
+  return { read: reader.db, close: () => reader.close() };
+}

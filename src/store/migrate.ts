@@ -1,0 +1,46 @@
+// Brings a database to this program's schema, one transaction for each step, and refuses one that a newer program or another one has written.
+
+import { type Kysely, sql } from 'kysely';
+import { up as first } from './migrations/0001-first.ts';
+import type { Connection } from './sqlite.ts';
+
+/** In order; the position is the version, starting at 1. */
+const MIGRATIONS: readonly ((db: Kysely<unknown>) => Promise<void>)[] = [first];
+
+/** 'STRG' in ASCII: marks the file as ours (PRAGMA application_id). */
+const APPLICATION_ID = 0x53545247;
+
+export async function migrate(connection: Connection): Promise<void> {
+  // A migration speaks of the schema of its own time, not of today's.
+  const db = connection.db as unknown as Kysely<unknown>;
+  const version = await pragma(db, 'user_version');
+  const application = await pragma(db, 'application_id');
+  if (application !== APPLICATION_ID && (application !== 0 || (await hasTables(db)))) {
+    throw new Error('the database file was not written by Strongroom; nothing was changed');
+  }
+  if (version > MIGRATIONS.length) {
+    throw new Error(`the database has schema ${version} and this program knows ${MIGRATIONS.length}: a newer Strongroom wrote it`);
+  }
+  for (const [index, up] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    connection.exec('BEGIN IMMEDIATE');
+    try {
+      await up(db);
+      connection.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${index + 1}`);
+      connection.exec('COMMIT');
+    } catch (error) {
+      connection.exec('ROLLBACK');
+      throw error;
+    }
+  }
+}
+
+async function pragma(db: Kysely<unknown>, name: 'user_version' | 'application_id'): Promise<number> {
+  const { rows } = await sql<Record<string, number>>`pragma ${sql.raw(name)}`.execute(db);
+  return rows[0]?.[name] ?? 0;
+}
+
+async function hasTables(db: Kysely<unknown>): Promise<boolean> {
+  const { rows } = await sql`select 1 from sqlite_master limit 1`.execute(db);
+  return rows.length > 0;
+}

@@ -1,0 +1,166 @@
+// Every table of the store, as rows are read and written. Times are milliseconds since 1970; booleans are 0 or 1; *_json columns hold JSON text;
+// *_key columns hold the lower-cased name that look-ups use. Secret columns hold sealed or hashed bytes only.
+
+export interface Tables {
+  meta: { key: string; value: string };
+
+  principals: {
+    id: string;
+    kind: 'user' | 'servicePrincipal' | 'group';
+    display_name: string;
+    /** Users only; unique without regard to case through upn_key. */
+    upn: string | null;
+    upn_key: string | null;
+    /** Service principals only: the client id. */
+    app_id: string | null;
+    enabled: number;
+    created_at: number;
+  };
+
+  credentials: {
+    id: string;
+    principal_id: string;
+    kind: 'password' | 'secret' | 'certificate';
+    /** scrypt hash with its parameters for password and secret; the certificate in PEM otherwise. */
+    verifier: string;
+    not_before: number;
+    expires_at: number | null;
+    created_at: number;
+  };
+
+  /** Refresh tokens, device codes and authorization codes, looked up by the SHA-256 of what the client holds. */
+  grants: {
+    id: string;
+    kind: 'refresh' | 'device' | 'code';
+    client_id: string;
+    principal_id: string | null;
+    state: 'pending' | 'approved' | 'declined' | 'redeemed';
+    data_json: string;
+    expires_at: number;
+    created_at: number;
+  };
+
+  signing_keys: {
+    kid: string;
+    sealed: Uint8Array;
+    public_json: string;
+    certificate: string;
+    created_at: number;
+    /** A retired key signs nothing more but still verifies until this time. */
+    retired_at: number | null;
+  };
+
+  subscriptions: { id: string; tenant_id: string; display_name: string };
+
+  resource_groups: {
+    subscription_id: string;
+    name: string;
+    name_key: string;
+    location: string;
+    tags_json: string;
+    state: 'Succeeded' | 'Deleting';
+    created_at: number;
+  };
+
+  /** The resource manager's view of an HSM, live or soft-deleted. The data plane's is in `hsms`, with the same id. */
+  managed_hsms: {
+    id: string;
+    name: string;
+    name_key: string;
+    subscription_id: string;
+    group_name: string;
+    group_key: string;
+    location: string;
+    tags_json: string;
+    sku_family: string;
+    sku_name: string;
+    /** What clients may set and get back unchanged: initial administrators, network rules, public access, identity. */
+    settings_json: string;
+    retention_days: number;
+    purge_protection: number;
+    created_by: string;
+    created_by_type: string;
+    created_at: number;
+    modified_by: string;
+    modified_by_type: string;
+    modified_at: number;
+    deleted_at: number | null;
+    scheduled_purge_at: number | null;
+  };
+
+  /** Results of long-running resource-manager operations, kept for a day. */
+  arm_operations: {
+    id: string;
+    subscription_id: string;
+    status: number;
+    result_json: string | null;
+    done_at: number;
+    created_at: number;
+  };
+
+  arm_role_assignments: {
+    id: string;
+    /** `/subscriptions/{id}` or deeper, lower case. */
+    scope: string;
+    principal_id: string;
+    role: 'Owner' | 'Contributor' | 'Reader';
+    created_at: number;
+  };
+
+  hsms: {
+    id: string;
+    name: string;
+    name_key: string;
+    state: 'not-activated' | 'confirming' | 'active';
+    /** 1 while soft-deleted: nothing answers until it is recovered. */
+    deleted: number;
+    domain_id: string;
+    sealed_domain_key: Uint8Array;
+    /** When a confirming HSM becomes active. */
+    active_at: number | null;
+    region: string;
+    retention_days: number;
+    purge_protection: number;
+    created_at: number;
+  };
+
+  role_assignments: {
+    hsm_id: string;
+    /** The assignment's GUID. */
+    name: string;
+    /** `/`, `/keys` or `/keys/{name}`, as it is shown; scope_key is lower case. */
+    scope: string;
+    scope_key: string;
+    role_definition_id: string;
+    principal_id: string;
+    created_at: number;
+  };
+
+  keys: {
+    hsm_id: string;
+    name: string;
+    name_key: string;
+    deleted_at: number | null;
+    scheduled_purge_at: number | null;
+  };
+
+  key_versions: {
+    hsm_id: string;
+    name_key: string;
+    version: string;
+    /** Grows with each version of one key: the latest has the highest. */
+    sequence: number;
+    sealed: Uint8Array;
+    material_json: string;
+    key_ops_json: string;
+    enabled: number;
+    /** Unix seconds, as the wire has them. */
+    nbf: number | null;
+    exp: number | null;
+    exportable: number;
+    tags_json: string | null;
+    release_policy_json: string | null;
+    created: number;
+    updated: number;
+  };
+}

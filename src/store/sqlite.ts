@@ -1,0 +1,65 @@
+// The embedded engine: node:sqlite behind Kysely. Write-ahead log with every commit synced (synchronous=FULL), one writer, any number of readers.
+
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { Kysely, type SqliteDatabase, SqliteDialect } from 'kysely';
+import { LRUCache } from 'lru-cache';
+import type { Tables } from './schema.ts';
+
+export interface Connection {
+  readonly db: Kysely<Tables>;
+  /** Runs a statement that is no query: BEGIN, SAVEPOINT, COMMIT, PRAGMA. */
+  exec(sql: string): void;
+  close(): void;
+}
+
+const PREPARED_STATEMENTS = 256;
+
+/** Opens the database file for writing; made when it is not there. */
+export function openWriter(file: string): Connection {
+  const database = new DatabaseSync(file, { enableForeignKeyConstraints: true, enableDoubleQuotedStringLiterals: false });
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 2000;');
+  return connection(database);
+}
+
+/** Opens an existing database file for reading alone. */
+export function openReader(file: string): Connection {
+  const database = new DatabaseSync(file, { readOnly: true, enableDoubleQuotedStringLiterals: false });
+  database.exec('PRAGMA busy_timeout = 5000; PRAGMA query_only = ON;');
+  return connection(database);
+}
+
+function connection(database: DatabaseSync): Connection {
+  const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: forKysely(database) }) });
+  return { db, exec: (sql) => database.exec(sql), close: () => database.close() };
+}
+
+/** The few calls of better-sqlite3's interface that Kysely's dialect makes, answered by node:sqlite. */
+function forKysely(database: DatabaseSync): SqliteDatabase {
+  const prepared = new LRUCache<string, { statement: StatementSync; reader: boolean }>({ max: PREPARED_STATEMENTS });
+  return {
+    close: () => undefined,
+    prepare: (sql) => {
+      let known = prepared.get(sql);
+      if (known === undefined) {
+        const statement = database.prepare(sql);
+        known = { statement, reader: statement.columns().length > 0 };
+        prepared.set(sql, known);
+      }
+      const { statement, reader } = known;
+      return {
+        reader,
+        all: (parameters) => statement.all(...values(parameters)),
+        run: (parameters) => statement.run(...values(parameters)),
+        iterate: (parameters) => statement.iterate(...values(parameters)),
+      };
+    },
+  };
+}
+
+function values(parameters: readonly unknown[]): SQLInputValue[] {
+  return parameters.map((value) => {
+    if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint') return value;
+    if (value instanceof Uint8Array) return value;
+    throw new TypeError(`a ${typeof value} cannot be stored`);
+  });
+}

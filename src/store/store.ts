@@ -1,0 +1,22 @@
+// What rooms see of the database: a Reader anywhere, a Writer only inside a transaction. No engine is named here.
+
+import type { Kysely } from 'kysely';
+import type { Tag } from '../core/coherence.ts';
+import type { Tables } from './schema.ts';
+
+export type Reader = Pick<Kysely<Tables>, 'selectFrom'>;
+
+export interface Writer extends Pick<Kysely<Tables>, 'selectFrom' | 'insertInto' | 'updateTable' | 'deleteFrom'> {
+  /** Says what this transaction changed, so that every thread's caches drop it before the change is answered. */
+  touch(tag: Tag): void;
+}
+
+export interface Store {
+  readonly read: Reader;
+  /**
+   * Runs the job in a transaction and resolves when it is on disk. A job that throws leaves nothing behind.
+   * Jobs run one after another and share a commit with others that were waiting; so a job awaits nothing but its own queries.
+   */
+  write<Result>(job: (writer: Writer) => Promise<Result>): Promise<Result>;
+  close(): Promise<void>;
+}
