@@ -33,3 +33,14 @@ export const anonymous: Anonymous = { kind: 'anonymous' };
 export function callerName(caller: SignedIn): string {
   return caller.kind === 'user' ? caller.userPrincipalName : caller.clientId;
 }
+
+/** Whom a token is for; the door names it by the room that was asked. */
+export type Audience = 'hsm' | 'management' | 'graph';
+
+export type TokenCheck =
+  | { readonly valid: true; readonly caller: SignedIn }
+  /** `description` goes into the challenge: it names what is wrong and repeats nothing of the token. */
+  | { readonly valid: false; readonly description: string };
+
+/** Verifies a bearer token: signature, issuer, audience, lifetime, tenant, and that its principal still exists and is enabled. */
+export type VerifyToken = (token: string, audience: Audience) => Promise<TokenCheck>;

@@ -2,6 +2,7 @@
 // and get back public descriptions, sealed bytes and results; no key bytes ever leave through here.
 
 import type { Algorithm } from './algorithms.ts';
+import type { Custodians } from './security-domain/certificate.ts';
 import type { DomainAtRest, KeyAtRest, KeyIdentity, KeySpec, MadeKey, PrivateJwk, SealedDomainKey } from './types.ts';
 
 export interface EncryptParameters {
@@ -25,6 +26,18 @@ export interface Encrypted {
 export interface CryptoModule {
   /** A fresh random domain key, sealed under the root key and bound to this HSM. */
   createDomain(hsmId: string): SealedDomainKey;
+
+  /**
+   * Reads the `certificates` and `required` of a security-domain download. Throws BadParameter that names the certificate at fault and says
+   * what is allowed.
+   */
+  readCustodians(certificates: unknown, required: unknown): Custodians;
+
+  /**
+   * The security-domain file of this HSM (compact JSON) under a fresh master key shared among the custodians: whoever opens it with a quorum
+   * of their keys holds the domain. `domainId` is the lower-case GUID that was made together with the domain.
+   */
+  exportSecurityDomain(domain: DomainAtRest, domainId: string, custodians: Custodians): string;
 
   /** Makes a key without blocking the calling thread for longer than a symmetric key takes. */
   generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec): Promise<MadeKey>;

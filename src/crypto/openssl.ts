@@ -90,7 +90,12 @@ const OAEP_PADDING = 4;
 const PSS_PADDING = 6;
 const SALT_AS_LONG_AS_DIGEST = -1;
 
-const curveNames: Readonly<Record<Curve, string>> = { 'P-256': 'prime256v1', 'P-256K': 'secp256k1', 'P-384': 'secp384r1', 'P-521': 'secp521r1' };
+const curveNames: Readonly<Record<Curve, string>> = {
+  'P-256': 'prime256v1',
+  'P-256K': 'secp256k1',
+  'P-384': 'secp384r1',
+  'P-521': 'secp521r1',
+};
 
 /** A call that cannot fail did: memory, or a library that is not the one this file was written for. Becomes a 500. */
 class NativeFailure extends Error {
@@ -334,11 +339,14 @@ function setEncryptionScheme(context: Pointer, scheme: RsaEncryptionScheme): voi
   if (scheme.digest !== undefined) must(openssl.setOaepDigest(context, digests[scheme.digest]), 'EVP_PKEY_CTX_set_rsa_oaep_md');
 }
 
+/** One for all calls: each ends before the next begins, and each thread has this file to itself. */
+const outLength = cell(0n);
+
 /** One EVP call that fills a buffer; undefined when it refused, with the error still in the queue and the buffer zeroed. */
 function transform(call: Transform, context: Pointer, capacity: number, value: Uint8Array): Buffer | undefined {
   const out = Buffer.alloc(capacity);
-  const length = cell(BigInt(capacity));
-  if (call(context, out, length, value, value.length) === 1) return out.subarray(0, Number(read(length)));
+  outLength[0] = BigInt(capacity);
+  if (call(context, out, outLength, value, value.length) === 1) return out.subarray(0, Number(read(outLength)));
   out.fill(0);
   return undefined;
 }

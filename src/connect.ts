@@ -1,0 +1,228 @@
+// `strongroom connect CLIENT`: prints what points that client to the running service, ready to paste.
+// The recipes for az, js and env are what the tests of those clients run, so they are true by construction; the others say that they are not.
+
+import { parseArgs } from 'node:util';
+import { type ConnectionFile, dataFolderOf, readConnectionFile } from './connection-file.ts';
+
+export type Client = 'az' | 'powershell' | 'js' | 'python' | 'go' | 'java' | 'terraform' | 'env';
+
+const RECIPES: Readonly<Record<Client, (connection: ConnectionFile) => string>> = { az, powershell, js, python, go, java, terraform, env };
+
+const CLIENTS = Object.keys(RECIPES).join('|');
+const USAGE = `usage: ./strongroom connect ${CLIENTS} [--data DIR]`;
+
+/** The text for one client, ending with a line feed. Contains the secrets of the connection where the client needs them. */
+export function connectRecipe(client: Client, connection: ConnectionFile): string {
+  return `${RECIPES[client](connection).trim()}\n`;
+}
+
+export function isClient(word: string): word is Client {
+  return Object.hasOwn(RECIPES, word);
+}
+
+/** The command: the recipe on stdout, everything else on stderr. Returns the exit status. */
+export async function runConnect(args: readonly string[]): Promise<number> {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options: { data: { type: 'string' } }, allowPositionals: true });
+    const [client = '', ...rest] = positionals;
+    if (!isClient(client) || rest.length > 0) throw new Error(USAGE);
+    process.stdout.write(connectRecipe(client, await readConnectionFile(dataFolderOf(values.data))));
+    return 0;
+  } catch (error) {
+    process.stderr.write(`strongroom: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
+/**
+ * The ADFS-shaped authority, because MSAL for Python then neither drops the port nor asks login.microsoftonline.com who we are.
+ * As JSON, because there is no option for the managed HSM suffix (azure-cli#17194).
+ */
+function az(connection: ConnectionFile): string {
+  const cloud = {
+    endpoints: {
+      management: connection.resourceManager,
+      resourceManager: connection.resourceManager,
+      activeDirectory: connection.adfsAuthority,
+      activeDirectoryResourceId: connection.resourceManager,
+      activeDirectoryGraphResourceId: connection.graph,
+      microsoftGraphResourceId: connection.graph,
+    },
+    // az wants a suffix for key vaults too before it runs any `az keyvault` command; nothing answers there.
+    suffixes: { mhsmDns: `.${connection.managedHsmSuffix}`, keyvaultDns: `.${vaultSuffix(connection)}` },
+  };
+  const config = quote(JSON.stringify(cloud));
+  const { user, servicePrincipal } = connection;
+  return `
+# Azure CLI. Paste into a shell, or: eval "$(./strongroom connect az)"
+export REQUESTS_CA_BUNDLE=${quote(connection.caBundleFile)}
+az cloud register --name Strongroom --cloud-config ${config} 2>/dev/null ||
+  az cloud update --name Strongroom --cloud-config ${config}
+az cloud set --name Strongroom
+az login --username ${quote(user.userPrincipalName)} --password ${quote(user.password)}
+# as the service principal instead:
+#   az login --service-principal --username ${quote(servicePrincipal.clientId)} --password ${quote(servicePrincipal.clientSecret)} --tenant ${connection.tenantId}
+# back to the public cloud: az cloud set --name AzureCloud; unset REQUESTS_CA_BUNDLE`;
+}
+
+function env(connection: ConnectionFile): string {
+  const { user, servicePrincipal } = connection;
+  return exports('Environment. Paste into a shell, or: eval "$(./strongroom connect env)"', {
+    AZURE_TENANT_ID: connection.tenantId,
+    AZURE_SUBSCRIPTION_ID: connection.subscriptionId,
+    AZURE_CLIENT_ID: servicePrincipal.clientId,
+    AZURE_CLIENT_SECRET: servicePrincipal.clientSecret,
+    AZURE_USERNAME: user.userPrincipalName,
+    AZURE_PASSWORD: user.password,
+    AZURE_AUTHORITY_HOST: connection.authorityHost,
+    STRONGROOM_RESOURCE_MANAGER: connection.resourceManager,
+    STRONGROOM_MANAGED_HSM_SUFFIX: connection.managedHsmSuffix,
+    ...trust(connection),
+  });
+}
+
+/** Node adds a file to its own authorities; the others take one bundle instead of theirs. */
+function trust(connection: ConnectionFile): Record<string, string> {
+  const { caFile, caBundleFile } = connection;
+  return { NODE_EXTRA_CA_CERTS: caFile, REQUESTS_CA_BUNDLE: caBundleFile, SSL_CERT_FILE: caBundleFile, CURL_CA_BUNDLE: caBundleFile };
+}
+
+function js(connection: ConnectionFile): string {
+  return `
+// Azure SDK for JavaScript. First, in the shell that starts Node (it reads NODE_EXTRA_CA_CERTS only then):
+//   eval "$(./strongroom connect env)"
+import { KeyVaultManagementClient } from '@azure/arm-keyvault';
+import { ResourceManagementClient } from '@azure/arm-resources';
+import { EnvironmentCredential } from '@azure/identity';
+import { CryptographyClient, KeyClient } from '@azure/keyvault-keys';
+
+// No environment variable turns instance discovery off, so it has to be said to every credential.
+export const login = { authorityHost: '${connection.authorityHost}', disableInstanceDiscovery: true };
+export const credential = new EnvironmentCredential(login);
+
+const endpoint = '${withoutSlash(connection.resourceManager)}';
+const subscriptionId = '${connection.subscriptionId}';
+export const resources = new ResourceManagementClient(credential, subscriptionId, {
+  endpoint,
+  credentialScopes: ['${connection.resourceManager}.default'],
+});
+export const managedHsms = new KeyVaultManagementClient(credential, subscriptionId, { endpoint }).managedHsms;
+
+export function hsmUrl(name) {
+  return \`https://\${name}.${connection.managedHsmSuffix}\`;
+}
+export function keysOf(name) {
+  return new KeyClient(hsmUrl(name), credential);
+}
+export function cryptographyWith(key) {
+  return new CryptographyClient(key, credential);
+}`;
+}
+
+const NOT_RUN = 'Written from the documentation of that client; the test suite does not run it.';
+
+function python(connection: ConnectionFile): string {
+  return `
+# Azure SDK for Python. ${NOT_RUN}
+# First, in the shell: eval "$(./strongroom connect env)"   (pip install azure-identity azure-keyvault-keys)
+import os
+from azure.identity import ClientSecretCredential
+from azure.keyvault.keys import KeyClient
+
+credential = ClientSecretCredential(
+    os.environ["AZURE_TENANT_ID"], os.environ["AZURE_CLIENT_ID"], os.environ["AZURE_CLIENT_SECRET"],
+    authority="${withoutSlash(connection.authorityHost)}", disable_instance_discovery=True,
+)
+keys = KeyClient(vault_url="https://YOUR-HSM.${connection.managedHsmSuffix}", credential=credential)`;
+}
+
+function go(connection: ConnectionFile): string {
+  return `
+// Azure SDK for Go. ${NOT_RUN}
+// First, in the shell: eval "$(./strongroom connect env)"   (SSL_CERT_FILE is read on Linux; on macOS trust ${connection.caFile} in the keychain)
+credential, err := azidentity.NewClientSecretCredential(
+	os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), os.Getenv("AZURE_CLIENT_SECRET"),
+	&azidentity.ClientSecretCredentialOptions{
+		ClientOptions: azcore.ClientOptions{Cloud: cloud.Configuration{
+			ActiveDirectoryAuthorityHost: "${connection.authorityHost}",
+			Services: map[cloud.ServiceName]cloud.ServiceConfiguration{
+				cloud.ResourceManager: {Endpoint: "${withoutSlash(connection.resourceManager)}", Audience: "${connection.resourceManager}"},
+			},
+		}},
+		DisableInstanceDiscovery: true,
+	})
+if err != nil {
+	log.Fatal(err)
+}
+keys, err := azkeys.NewClient("https://YOUR-HSM.${connection.managedHsmSuffix}", credential, nil)`;
+}
+
+function java(connection: ConnectionFile): string {
+  return `
+// Azure SDK for Java. ${NOT_RUN}
+// First, in the shell (Java trusts a store of its own, not the system's):
+//   keytool -importcert -noprompt -alias strongroom -file ${quote(connection.caFile)} -keystore strongroom.p12 -storetype PKCS12 -storepass changeit
+//   export JAVA_TOOL_OPTIONS="-Djavax.net.ssl.trustStore=$PWD/strongroom.p12 -Djavax.net.ssl.trustStorePassword=changeit"
+//   eval "$(./strongroom connect env)"
+TokenCredential credential = new ClientSecretCredentialBuilder()
+    .authorityHost("${connection.authorityHost}")
+    .disableInstanceDiscovery()
+    .tenantId(System.getenv("AZURE_TENANT_ID"))
+    .clientId(System.getenv("AZURE_CLIENT_ID"))
+    .clientSecret(System.getenv("AZURE_CLIENT_SECRET"))
+    .build();
+KeyClient keys = new KeyClientBuilder()
+    .vaultUrl("https://YOUR-HSM.${connection.managedHsmSuffix}")
+    .credential(credential)
+    .buildClient();`;
+}
+
+function terraform(connection: ConnectionFile): string {
+  const { servicePrincipal } = connection;
+  const variables = exports(`Terraform's azurerm provider. ${NOT_RUN}`, {
+    ARM_METADATA_HOSTNAME: new URL(connection.resourceManager).host,
+    ARM_TENANT_ID: connection.tenantId,
+    ARM_SUBSCRIPTION_ID: connection.subscriptionId,
+    ARM_CLIENT_ID: servicePrincipal.clientId,
+    ARM_CLIENT_SECRET: servicePrincipal.clientSecret,
+    SSL_CERT_FILE: connection.caBundleFile,
+  });
+  return `${variables}
+# and in the configuration: provider "azurerm" { resource_provider_registrations = "none"  features {} }`;
+}
+
+/** Az PowerShell takes the HSM suffix from a table of public clouds that Add-AzEnvironment cannot write. */
+function powershell(connection: ConnectionFile): string {
+  const { servicePrincipal } = connection;
+  const secret = `(ConvertTo-SecureString ${psQuote(servicePrincipal.clientSecret)} -AsPlainText -Force)`;
+  return `
+# Az PowerShell, resource manager only: it takes the host names of HSMs from a fixed list of clouds, so its key, role and
+# security-domain cmdlets cannot be pointed here. For those use ours, with the same names: ./strongroom shell
+# ${NOT_RUN}
+$env:SSL_CERT_FILE = ${psQuote(connection.caBundleFile)}
+Add-AzEnvironment -Name Strongroom -ARMEndpoint ${psQuote(connection.resourceManager)}
+$credential = New-Object PSCredential ${psQuote(servicePrincipal.clientId)}, ${secret}
+Connect-AzAccount -Environment Strongroom -ServicePrincipal -Tenant ${psQuote(connection.tenantId)} -Credential $credential`;
+}
+
+function exports(title: string, variables: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${quote(value)}`);
+  return [`# ${title}`, ...lines].join('\n');
+}
+
+/** One word for a POSIX shell, whatever the text. */
+function quote(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function psQuote(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+function withoutSlash(address: string): string {
+  return address.replace(/\/$/, '');
+}
+
+function vaultSuffix(connection: ConnectionFile): string {
+  return connection.managedHsmSuffix.replace(/^managedhsm\./, 'vault.');
+}

@@ -1,0 +1,226 @@
+// The safe on OpenSSL: keeps keys usable in native memory for as long as they are asked for, and everything else sealed.
+// One per thread. Knows seals, keys and algorithms; no rows, no wire, no permissions.
+
+import { randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { Algorithm } from './algorithms.ts';
+import { DOMAIN_KEY_LENGTH, openDomainKey, sealDomainKey } from './domain.ts';
+import type { CryptoModule, DecryptParameters, Encrypted, EncryptParameters } from './module.ts';
+import { decryptWith, encryptWith, mismatch, signWith, verifyWith } from './operations.ts';
+import { bringIn, makeKey, type PlainKey, type UsableKey } from './plain-key.ts';
+import { readPrivateJwk } from './private-jwk.ts';
+import { open, seal, subkey } from './seal.ts';
+import { type Custodians, readCustodians } from './security-domain/certificate.ts';
+import { exportSecurityDomain } from './security-domain/content.ts';
+import {
+  asSealedKey,
+  type DomainAtRest,
+  type KeyAtRest,
+  type KeyIdentity,
+  type KeyMaterial,
+  type KeySpec,
+  type MadeKey,
+  type PrivateJwk,
+  type SealedDomainKey,
+} from './types.ts';
+
+export interface OpenSslOptions {
+  /** 32 bytes; copied, so the caller zeroes its own. */
+  readonly rootKey: Uint8Array;
+  /** Keys kept in native memory by this thread, about 9 KB each for RSA-2048. As many as one HSM may hold, unless told otherwise. */
+  readonly cacheSize?: number;
+}
+
+const ROOT_KEY_LENGTH = 32;
+const KEYS_PER_HSM = 5000;
+
+interface OpenDomain {
+  readonly sealed: Buffer;
+  /** The subkey for keys alone; the domain key itself is zeroed as soon as this is derived. */
+  readonly subkey: Buffer;
+}
+
+/** Opens the safe for this thread. */
+export function openCryptoModule(options: OpenSslOptions): CryptoModule {
+  return new OpenSslModule(options);
+}
+
+class OpenSslModule implements CryptoModule {
+  readonly #rootKey: Buffer;
+  readonly #keys: LRUCache<string, UsableKey>;
+  readonly #domains = new Map<string, OpenDomain>();
+  #closed = false;
+
+  constructor({ rootKey, cacheSize = KEYS_PER_HSM }: OpenSslOptions) {
+    if (rootKey.length !== ROOT_KEY_LENGTH) throw new RangeError(`the root key has ${ROOT_KEY_LENGTH} bytes`);
+    this.#rootKey = Buffer.from(rootKey);
+    this.#keys = new LRUCache<string, UsableKey>({ max: cacheSize, dispose: release });
+  }
+
+  createDomain(hsmId: string): SealedDomainKey {
+    const rootKey = this.#liveRootKey();
+    const domainKey = randomBytes(DOMAIN_KEY_LENGTH);
+    try {
+      return sealDomainKey(rootKey, hsmId, domainKey);
+    } finally {
+      domainKey.fill(0);
+    }
+  }
+
+  readCustodians(certificates: unknown, required: unknown): Custodians {
+    return readCustodians(certificates, required);
+  }
+
+  exportSecurityDomain(domain: DomainAtRest, domainId: string, custodians: Custodians): string {
+    const domainKey = openDomainKey(this.#liveRootKey(), domain);
+    try {
+      return exportSecurityDomain({ domainId, domainKey }, custodians.certificates, custodians.quorum);
+    } finally {
+      domainKey.fill(0);
+    }
+  }
+
+  async generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec): Promise<MadeKey> {
+    this.#liveRootKey();
+    const made = await makeKey(spec);
+    return this.#seal(domain, identity, made);
+  }
+
+  import(domain: DomainAtRest, identity: KeyIdentity, jwk: PrivateJwk): MadeKey {
+    return this.#seal(domain, identity, readPrivateJwk(jwk));
+  }
+
+  encrypt(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, parameters: EncryptParameters = {}): Encrypted {
+    return encryptWith(this.#usable(key, algorithm), algorithm, value, parameters);
+  }
+
+  decrypt(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, parameters: DecryptParameters = {}): Buffer {
+    return decryptWith(this.#usable(key, algorithm), algorithm, value, parameters);
+  }
+
+  sign(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array): Buffer {
+    return signWith(this.#usable(key, algorithm), algorithm, value);
+  }
+
+  verify(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, signature: Uint8Array): boolean {
+    return verifyWith(this.#usable(key, algorithm), algorithm, value, signature);
+  }
+
+  randomBytes(count: number): Buffer {
+    return randomBytes(count);
+  }
+
+  sealSecret(purpose: string, name: string, plain: Uint8Array): Uint8Array {
+    return this.#withSecretSubkey((key) => seal(key, 'secret', [purpose, name], plain));
+  }
+
+  openSecret(purpose: string, name: string, sealed: Uint8Array): Buffer {
+    return this.#withSecretSubkey((key) => open(key, 'secret', [purpose, name], sealed));
+  }
+
+  drop(identity: KeyIdentity): void {
+    this.#keys.delete(cacheName(identity));
+  }
+
+  dropDomain(hsmId: string): void {
+    this.#domains.get(hsmId)?.subkey.fill(0);
+    this.#domains.delete(hsmId);
+    const prefix = hsmId + SEPARATOR;
+    for (const name of [...this.#keys.keys()]) if (name.startsWith(prefix)) this.#keys.delete(name);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#keys.clear();
+    for (const { subkey: key } of this.#domains.values()) key.fill(0);
+    this.#domains.clear();
+    this.#rootKey.fill(0);
+  }
+
+  /** The key in its native form: from the cache, or unsealed now. Throws when the row was changed or belongs elsewhere. */
+  #usable(key: KeyAtRest, algorithm: Algorithm): UsableKey {
+    if (!fits(algorithm, key.material)) throw mismatch(algorithm, key.material.kty);
+    const name = cacheName(key.identity);
+    const cached = this.#keys.get(name);
+    if (cached !== undefined) return cached;
+    const plain = open(this.#domainSubkey(key.domain), 'key', placeOf(key.identity, key.material), key.sealed);
+    try {
+      const usable = bringIn(plain, key.material);
+      this.#keys.set(name, usable);
+      return usable;
+    } finally {
+      plain.fill(0);
+    }
+  }
+
+  #seal(domain: DomainAtRest, identity: KeyIdentity, { plain, material }: PlainKey): MadeKey {
+    try {
+      return { sealed: asSealedKey(seal(this.#domainSubkey(domain), 'key', placeOf(identity, material), plain)), material };
+    } finally {
+      plain.fill(0);
+    }
+  }
+
+  /** The subkey that this HSM's keys are sealed under. A row with another sealed domain key than last time is another domain. */
+  #domainSubkey(domain: DomainAtRest): Buffer {
+    const known = this.#domains.get(domain.hsmId);
+    if (known?.sealed.equals(domain.sealed)) return known.subkey;
+    if (known !== undefined) this.dropDomain(domain.hsmId);
+    const domainKey = openDomainKey(this.#liveRootKey(), domain);
+    try {
+      const opened = { sealed: Buffer.from(domain.sealed), subkey: subkey(domainKey, 'key') };
+      this.#domains.set(domain.hsmId, opened);
+      return opened.subkey;
+    } finally {
+      domainKey.fill(0);
+    }
+  }
+
+  #withSecretSubkey<Result>(use: (key: Buffer) => Result): Result {
+    const key = subkey(this.#liveRootKey(), 'secret');
+    try {
+      return use(key);
+    } finally {
+      key.fill(0);
+    }
+  }
+
+  /** After `close` the root key is all zeros; nothing may be sealed under that. */
+  #liveRootKey(): Buffer {
+    if (this.#closed) throw new Error('the crypto module is closed');
+    return this.#rootKey;
+  }
+}
+
+/** No part of an identity contains it. */
+const SEPARATOR = '\0';
+
+function cacheName({ hsmId, name, version }: KeyIdentity): string {
+  return hsmId + SEPARATOR + name + SEPARATOR + version;
+}
+
+/** Where a sealed key belongs, and as what: a row whose type or curve was changed opens no more than one that was moved. */
+function placeOf({ hsmId, name, version }: KeyIdentity, material: KeyMaterial): readonly string[] {
+  return [hsmId, name, version, material.kty === 'EC-HSM' ? material.crv : material.kty];
+}
+
+function release(usable: UsableKey): void {
+  if (usable.kind === 'native') usable.key.free();
+}
+
+/** What `algorithmFor` has seen to already: asked again, because a mistake here would answer with weaker cryptography than was asked for. */
+function fits(algorithm: Algorithm, material: KeyMaterial): boolean {
+  switch (algorithm.kind) {
+    case 'rsa-encryption':
+    case 'rsa-signature':
+      return material.kty === 'RSA-HSM';
+    case 'ec-signature':
+      return material.kty === 'EC-HSM' && material.crv === algorithm.curve;
+    case 'hmac':
+      return material.kty === 'oct-HSM';
+    case 'aes-gcm':
+    case 'aes-cbc':
+    case 'aes-kw':
+      return material.kty === 'oct-HSM' && (algorithm.keyBits === undefined || algorithm.keyBits === material.size);
+  }
+}

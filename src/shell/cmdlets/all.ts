@@ -1,0 +1,29 @@
+// Every cmdlet that talks to the service, in the order of a first day: sign in, make a place, make an HSM, activate it, grant, use, delete.
+
+import type { Cmdlet } from '../cmdlet.ts';
+import '../views.ts';
+import type { Session } from '../session.ts';
+import { connectAccount, disconnectAccount, getAccessToken, getContext, getSubscription, getTenant } from './account.ts';
+import { getServicePrincipal, getUser } from './directory.ts';
+import { addKey, getKey, removeKey, undoKeyRemoval, updateKey } from './key.ts';
+import { getRandomNumber, invokeKeyOperation } from './key-operation.ts';
+import { getManagedHsm, newManagedHsm, testNameAvailability, updateManagedHsm } from './managed-hsm.ts';
+import { removeManagedHsm, undoManagedHsmRemoval } from './managed-hsm-removal.ts';
+import { getLocation, getResource, getResourceGroup, newResourceGroup, removeResourceGroup, setResourceGroup } from './resource-group.ts';
+import { invokeRestMethod } from './rest.ts';
+import { getRoleAssignment, getRoleDefinition, newRoleAssignment, removeRoleAssignment } from './role.ts';
+import { exportSecurityDomain } from './security-domain.ts';
+
+export { openSession } from '../session.ts';
+
+export const cmdlets: readonly Cmdlet<Session>[] = [
+  ...[connectAccount, disconnectAccount, getContext, getTenant, getSubscription, getAccessToken],
+  ...[getUser, getServicePrincipal],
+  ...[newResourceGroup, getResourceGroup, setResourceGroup, removeResourceGroup, getResource, getLocation],
+  ...[newManagedHsm, getManagedHsm, updateManagedHsm, removeManagedHsm, undoManagedHsmRemoval, testNameAvailability],
+  exportSecurityDomain,
+  ...[getRoleDefinition, newRoleAssignment, getRoleAssignment, removeRoleAssignment],
+  ...[addKey, getKey, updateKey, removeKey, undoKeyRemoval],
+  ...[invokeKeyOperation, getRandomNumber],
+  invokeRestMethod,
+];

@@ -1,0 +1,121 @@
+// How the cmdlets' objects print: one row per type, with the labels that the genuine module uses, and the HsmUri where it forgets it.
+// Registers on import; knows no values.
+
+import { type Column, registerView, toText, type View } from './format.ts';
+import { isRecord, member } from './value.ts';
+
+const keyAttributes: readonly Column[] = [
+  'Enabled',
+  'Expires',
+  { label: 'Not Before', value: 'NotBefore' },
+  'Created',
+  'Updated',
+  { label: 'Recovery Level', value: 'RecoveryLevel' },
+];
+const keyName: readonly Column[] = [{ label: 'Vault/HSM Name', value: 'VaultName' }, 'Name'];
+const keyMaterial: readonly Column[] = [
+  { label: 'Key Type', value: 'KeyType' },
+  { label: 'Key Size', value: 'KeySize' },
+  { label: 'Curve Name', value: 'CurveName' },
+];
+const keyId: readonly Column[] = ['Version', { label: 'Id', value: 'Id', keep: true }];
+const removal: readonly Column[] = [
+  { label: 'Deleted Date', value: 'DeletedDate' },
+  { label: 'Scheduled Purge Date', value: 'ScheduledPurgeDate' },
+];
+
+const managedHsmList: readonly Column[] = [
+  { label: 'Managed HSM Name', value: 'Name' },
+  { label: 'Resource Group Name', value: 'ResourceGroupName' },
+  'Location',
+  { label: 'Resource ID', value: 'ResourceId' },
+  { label: 'HSM Pool URI', value: 'HsmUri' },
+  { label: 'Tenant ID', value: 'TenantId' },
+  { label: 'Initial Admin Object Ids', value: 'InitialAdminObjectIds' },
+  { label: 'SKU', value: 'Sku' },
+  { label: 'Soft Delete Enabled?', value: 'EnableSoftDelete' },
+  { label: 'Enabled Purge Protection?', value: 'EnablePurgeProtection' },
+  { label: 'Soft Delete Retention Period (days)', value: 'SoftDeleteRetentionInDays' },
+  { label: 'Public Network Access', value: 'PublicNetworkAccess' },
+  { label: 'IdentityType', value: 'IdentityType' },
+  { label: 'UserAssignedIdentities', value: 'UserAssignedIdentities' },
+  { label: 'Provisioning State', value: 'ProvisioningState' },
+  { label: 'Status Message', value: 'StatusMessage' },
+  { label: 'Security Domain ActivationStatus', value: 'SecurityDomain.ActivationStatus' },
+  { label: 'Security Domain ActivationStatusMessage', value: 'SecurityDomain.ActivationStatusMessage' },
+  'Regions',
+  'Tags',
+];
+
+const deletedHsm: readonly Column[] = [
+  'Name',
+  'Location',
+  { label: 'DeletionDate', value: 'DeletionDate', keep: true },
+  { label: 'ScheduledPurgeDate', value: 'ScheduledPurgeDate', keep: true },
+  { label: 'Purge Protection Enabled?', value: 'EnablePurgeProtection' },
+];
+
+const views: Readonly<Record<string, View>> = {
+  PSManagedHsm: {
+    table: [
+      'Name',
+      { label: 'Resource Group Name', value: 'ResourceGroupName' },
+      'Location',
+      { label: 'SKU', value: 'Sku' },
+      'ProvisioningState',
+      { label: 'Security Domain ActivationStatus', value: 'SecurityDomain.ActivationStatus' },
+      { label: 'HsmUri', value: 'HsmUri', keep: true },
+    ],
+    list: managedHsmList,
+  },
+  PSDeletedManagedHsm: { table: deletedHsm },
+  MhsmNameAvailabilityResult: { table: ['Message', 'NameAvailable', 'Reason'] },
+  PSResourceGroup: { list: ['ResourceGroupName', 'Location', 'ProvisioningState', 'Tags', 'ResourceId'] },
+  PSResource: { list: ['Name', 'ResourceGroupName', 'ResourceType', 'Location', 'ResourceId', 'Tags'] },
+  PSResourceProviderLocation: { table: ['Location', 'DisplayName'] },
+  PSKeyVaultKey: { list: [...keyName, ...keyMaterial, ...keyId, ...keyAttributes, 'Tags'], usual: 'list' },
+  PSKeyVaultKeyIdentityItem: {
+    table: ['Name', 'Enabled', 'Expires', 'Created', { label: 'Id', value: 'Id', keep: true }],
+    list: [...keyName, ...keyId, ...keyAttributes, 'Tags'],
+    usual: 'table',
+  },
+  PSDeletedKeyVaultKey: { list: [...keyName, ...keyMaterial, ...keyId, ...removal, ...keyAttributes, 'Tags'], usual: 'list' },
+  PSDeletedKeyVaultKeyIdentityItem: {
+    table: ['Name', ...removal, { label: 'Id', value: 'Id', keep: true }],
+    list: [...keyName, ...keyId, ...removal, ...keyAttributes, 'Tags'],
+    usual: 'table',
+  },
+  PSKeyOperationResult: { list: ['KeyId', 'RawResult', 'Algorithm'] },
+  PSKeyVerifyResult: { list: ['KeyId', 'IsValid', 'Algorithm'] },
+  PSKeyVaultRoleDefinition: {
+    table: ['RoleName', 'Description', { label: 'Permissions', value: (role) => counted(member(role, 'Permissions')) }],
+    list: ['RoleName', 'Id', 'Description', 'Type', { label: 'DataActions', value: dataActionsOf }, 'AssignableScopes'],
+    usual: 'table',
+  },
+  PSKeyVaultPermission: { list: ['Actions', 'NotActions', 'DataActions', 'NotDataActions'] },
+  PSKeyVaultRoleAssignment: { table: ['RoleDefinitionName', 'DisplayName', 'ObjectType', 'Scope'] },
+  MicrosoftGraphUser: { table: ['DisplayName', { label: 'Id', value: 'Id', keep: true }, 'Mail', 'UserPrincipalName'] },
+  MicrosoftGraphServicePrincipal: {
+    table: ['DisplayName', { label: 'Id', value: 'Id', keep: true }, { label: 'AppId', value: 'AppId', keep: true }],
+  },
+  PSAzureProfile: { table: ['Account', 'SubscriptionName', 'TenantId', 'Environment'] },
+  PSAzureContext: { table: ['Account', 'SubscriptionName', 'TenantId', 'Environment'] },
+  PSAzureSubscription: { table: ['Name', { label: 'Id', value: 'Id', keep: true }, 'TenantId', 'State'] },
+  PSAzureTenant: { table: [{ label: 'Id', value: 'Id', keep: true }, 'Name', 'Category', 'Domains'] },
+  PSSecureAccessToken: { list: ['Token', 'ExpiresOn', 'Type', 'TenantId', 'UserId'] },
+  PSAccessToken: { list: ['Token', 'ExpiresOn', 'Type', 'TenantId', 'UserId'] },
+  PSHttpResponse: { list: ['StatusCode', 'Method', 'Headers', 'Content'] },
+};
+
+for (const [typeName, view] of Object.entries(views)) registerView(typeName, view);
+
+function counted(permissions: unknown): string {
+  return `${Array.isArray(permissions) ? permissions.length : 0} permission(s)`;
+}
+
+function dataActionsOf(role: unknown): string {
+  const permissions = member(role, 'Permissions');
+  return (Array.isArray(permissions) ? permissions : [])
+    .map((item) => (isRecord(item) ? toText(member(item, 'DataActions')) : ''))
+    .join(' ');
+}

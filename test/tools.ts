@@ -1,0 +1,97 @@
+// The foreign programs that tests drive: found where they are, installed where that touches nothing but our own cache (or, as root, through apt),
+// and otherwise missing with a sentence that becomes the reason of a named skip.
+
+import { execFile } from 'node:child_process';
+import { access, constants, mkdir, rm, writeFile } from 'node:fs/promises';
+import { delimiter, join, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '..');
+const CACHE = join(root, 'node_modules/.cache/strongroom');
+
+/** The release whose traffic the tests have seen; a newer one is tried by changing this line. */
+const AZURE_CLI = '2.91.0';
+
+export interface Missing {
+  readonly missing: string;
+}
+
+export interface Program {
+  readonly path: string;
+}
+
+/** Debian's build of az lacks the modules of the data plane. */
+export interface AzureCli extends Program {
+  readonly build: 'upstream' | 'debian';
+}
+
+export async function openssl(): Promise<Program | Missing> {
+  const path = (await onPath('openssl')) ?? ((await aptInstall('openssl')) ? await onPath('openssl') : undefined);
+  return path === undefined ? { missing: 'the openssl command is not installed and apt could not install it' } : { path };
+}
+
+/** az of PyPI in a virtual environment of its own; `$STRONGROOM_TEST_AZ` names one that is there already. */
+export async function azureCli(): Promise<AzureCli | Missing> {
+  const given = process.env.STRONGROOM_TEST_AZ;
+  if (given !== undefined && given !== '') return { path: given, build: 'upstream' };
+  const failure = await installAzureCli();
+  if (failure === undefined) return { path: join(venv, 'bin/az'), build: 'upstream' };
+  const debian = (await onPath('az')) ?? ((await aptInstall('azure-cli')) ? await onPath('az') : undefined);
+  if (debian !== undefined) return { path: debian, build: 'debian' };
+  return { missing: `azure-cli ${AZURE_CLI} could not be installed from PyPI (${failure}), nor from apt` };
+}
+
+const venv = join(CACHE, `azure-cli-${AZURE_CLI}`);
+
+/** Returns why it failed, or undefined. The note is written last, so that half an installation is never used. */
+async function installAzureCli(): Promise<string | undefined> {
+  const note = join(venv, 'complete');
+  if (await exists(note)) return undefined;
+  await rm(venv, { recursive: true, force: true });
+  await mkdir(CACHE, { recursive: true });
+  process.stderr.write(`installing azure-cli ${AZURE_CLI} from PyPI into node_modules/.cache\n`);
+  if ((await makeVenv()) !== undefined && !((await aptInstall('python3', 'python3-venv')) && (await makeVenv()) === undefined)) {
+    return 'no python3 that can make a virtual environment';
+  }
+  const pip = ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--disable-pip-version-check', `azure-cli==${AZURE_CLI}`];
+  const failure = await run(join(venv, 'bin/python'), pip);
+  if (failure === undefined) await writeFile(note, '');
+  return failure;
+}
+
+function makeVenv(): Promise<string | undefined> {
+  return run('python3', ['-m', 'venv', '--clear', venv]);
+}
+
+/** Debian's way, as root alone; whether it worked. */
+async function aptInstall(...packages: readonly string[]): Promise<boolean> {
+  if (process.getuid?.() !== 0 || (await onPath('apt-get')) === undefined) return false;
+  process.stderr.write(`installing ${packages.join(', ')} with apt-get\n`);
+  const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
+  await run('apt-get', ['update', '-qq'], quiet);
+  return (await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], quiet)) === undefined;
+}
+
+/** Runs to the end; returns undefined, or the last line that tells why it failed. */
+function run(command: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<string | undefined> {
+  return new Promise((done) => {
+    const options = { env: { ...process.env, ...environment }, timeout: 6 * 60_000, maxBuffer: 64 << 20 };
+    execFile(command, args, options, (error, _, stderr) => {
+      done(error === null ? undefined : (stderr.trim().split('\n').at(-1) ?? error.message));
+    });
+  });
+}
+
+export async function onPath(name: string): Promise<string | undefined> {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    const path = join(folder, name);
+    if (folder !== '' && (await exists(path, constants.X_OK))) return path;
+  }
+  return undefined;
+}
+
+async function exists(path: string, mode: number = constants.F_OK): Promise<boolean> {
+  return access(path, mode).then(
+    () => true,
+    () => false,
+  );
+}

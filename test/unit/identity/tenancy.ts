@@ -1,0 +1,151 @@
+// A tenant in a temporary folder with a clock that moves, and a way to call the room's addresses as the door does. For tests alone.
+
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import * as v from 'valibot';
+import { anonymous, type Caller } from '../../../src/core/caller.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import { Versions } from '../../../src/core/coherence.ts';
+import { Failure } from '../../../src/core/failure.ts';
+import { isReply, type Reply, reply } from '../../../src/core/reply.ts';
+import type { Method, Room } from '../../../src/core/route.ts';
+import { urlsFor } from '../../../src/core/urls.ts';
+import { openCryptoModule } from '../../../src/crypto/openssl-module.ts';
+import { type OpenTenant, openTenant } from '../../../src/identity/open-tenant.ts';
+import { identityRoom } from '../../../src/identity/room.ts';
+import { tokenVerifier } from '../../../src/identity/verify-token.ts';
+import type { IdentityParts, TenantParts } from '../../../src/identity/world.ts';
+import { openEmbeddedStore } from '../../../src/store/embedded.ts';
+
+export const AZURE_CLI = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
+export const AZURE_POWERSHELL = '1950a258-227b-4e31-a9cf-717495945fc2';
+
+export interface MovingClock extends Clock {
+  advance(milliseconds: number): void;
+}
+
+export interface Tenancy {
+  readonly parts: TenantParts & IdentityParts;
+  readonly clock: MovingClock;
+  readonly tenant: OpenTenant;
+  readonly room: Room;
+  readonly origin: string;
+  readonly verify: ReturnType<typeof tokenVerifier>;
+}
+
+export async function openTenancy(t: TestContext): Promise<Tenancy> {
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-identity-'));
+  const versions = new Versions(Versions.allocate());
+  const store = await openEmbeddedStore(folder, { versions, committed: () => undefined });
+  const crypto = openCryptoModule({ rootKey: randomBytes(32) });
+  t.after(async () => {
+    crypto.close();
+    await store.close();
+    await rm(folder, { recursive: true });
+  });
+  let ahead = 0;
+  function advance(milliseconds: number): void {
+    ahead += milliseconds;
+  }
+  const clock = { now: () => Date.now() + ahead, advance };
+  const urls = urlsFor('localhost', 8443);
+  const before = { read: store.read, write: store.write, crypto, clock, urls, versions };
+  const tenant = await openTenant(before);
+  const parts = { ...before, tenantId: tenant.tenantId };
+  return { parts, clock, tenant, room: identityRoom(parts), origin: urls.origin, verify: tokenVerifier(parts) };
+}
+
+export interface Request {
+  readonly body?: unknown;
+  readonly caller?: Caller;
+  readonly address?: string;
+  readonly authorization?: string;
+  readonly origin?: string;
+}
+
+/** Finds the row and runs it as the door does: admission, shapes, operation. A Failure becomes a reply with its members. */
+export async function ask(room: Room, method: Method, target: string, request: Request = {}): Promise<Reply> {
+  const { pathname, searchParams } = new URL(target, 'https://localhost:8443');
+  const origin = request.origin ?? 'https://localhost:8443';
+  const match = matchRow(room, method, pathname);
+  const { row, path } = match;
+  const visit = {
+    caller: request.caller ?? anonymous,
+    host: new URL(origin).hostname,
+    origin,
+    address: request.address ?? '127.0.0.1',
+    apiVersion: searchParams.get('api-version') ?? undefined,
+    requestId: '00000000-0000-0000-0000-000000000001',
+    path,
+    ...(request.authorization === undefined ? {} : { authorization: request.authorization }),
+  };
+  try {
+    const admitted = await row.admit(visit);
+    const call = {
+      ...visit,
+      path: v.parse(row.shapes.path, path),
+      query: v.parse(row.shapes.query, Object.fromEntries(searchParams)),
+      body: v.parse(row.shapes.body, request.body),
+    };
+    const answer = await admitted.run(call);
+    return isReply(answer) ? answer : reply(200, answer);
+  } catch (cause) {
+    if (!(cause instanceof Failure)) throw cause;
+    return reply(cause.status, { error: cause.code, error_description: cause.message, ...cause.members }, cause.headers);
+  }
+}
+
+/** Static segments win over named ones, as in the door's router. */
+function matchRow(room: Room, method: Method, pathname: string) {
+  const asked = segmentsOf(pathname);
+  const found = room.rows
+    .filter((row) => row.method === method)
+    .flatMap((row) => {
+      const pattern = segmentsOf(row.path);
+      const fits = pattern.length === asked.length && pattern.every((part, i) => part.startsWith(':') || part === asked[i]);
+      const names = pattern.flatMap((part, i) => (part.startsWith(':') ? [[part.slice(1), decodeURIComponent(asked[i] ?? '')]] : []));
+      return fits ? [{ row, path: Object.fromEntries(names), named: names.length }] : [];
+    })
+    .sort((a, b) => a.named - b.named)
+    .at(0);
+  if (found === undefined) throw new Error(`no row for ${method} ${pathname}`);
+  return found;
+}
+
+function segmentsOf(path: string): string[] {
+  return path.split('/').filter((part) => part !== '');
+}
+
+const Json = v.record(v.string(), v.unknown());
+
+/** The members of a JSON answer. */
+export function members(answer: Reply): Record<string, unknown> {
+  return v.parse(Json, answer.body);
+}
+
+export function text(answer: Reply, name: string): string {
+  return v.parse(v.string(), members(answer)[name]);
+}
+
+/** The claims of a JWT, unverified. */
+export function claimsOf(token: string): Record<string, unknown> {
+  return v.parse(Json, JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()));
+}
+
+export function postToken(tenancy: Tenancy, body: Record<string, string>, path?: string, address?: string): Promise<Reply> {
+  const target = path ?? `/${tenancy.tenant.tenantId}/oauth2/v2.0/token`;
+  return ask(tenancy.room, 'POST', target, { body, ...(address === undefined ? {} : { address }) });
+}
+
+export function applicationForm(tenancy: Tenancy, resource = 'https://managedhsm.localhost:8443'): Record<string, string> {
+  const { clientId, clientSecret } = tenancy.tenant.servicePrincipal;
+  return { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret, scope: `${resource}/.default` };
+}
+
+export function userForm(tenancy: Tenancy, resource = 'https://localhost:8443/'): Record<string, string> {
+  const { userPrincipalName: username, password } = tenancy.tenant.user;
+  return { grant_type: 'password', client_id: AZURE_CLI, username, password, scope: `${resource}/.default offline_access openid profile` };
+}
