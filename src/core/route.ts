@@ -21,6 +21,8 @@ export interface Visit {
   /** Undefined when the caller left it out. */
   readonly apiVersion: string | undefined;
   readonly requestId: string;
+  /** The Authorization header, for rows that anyone may call and that read a client's own proof from it; undefined everywhere else. */
+  readonly authorization?: string | undefined;
   /** The path's named segments, percent-decoded, as sent. */
   readonly path: Readonly<Record<string, string>>;
 }
@@ -100,6 +102,8 @@ export interface ServedRow {
 }
 
 export interface Admitted {
+  /** Headers that go with every success here: the region of the HSM, say. Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
   run(call: Call<unknown, unknown, unknown>): Promise<unknown>;
 }
 
@@ -109,6 +113,8 @@ export function serveRows<Action, ReadWorld, WriteWorld, Guard>(
   admission: {
     read(row: ReadRow<Action, ReadWorld, Guard>, visit: Visit): Promise<ReadWorld>;
     write(row: WriteRow<Action, WriteWorld, Guard>, visit: Visit): Promise<WriteWorld>;
+    /** Headers that go with every success in this world. */
+    headers?(world: ReadWorld | WriteWorld): Readonly<Record<string, string>>;
   },
 ): readonly ServedRow[] {
   return rows.map((row) => ({
@@ -118,12 +124,18 @@ export function serveRows<Action, ReadWorld, WriteWorld, Guard>(
     anonymous: (row.action as unknown) === 'anonymous',
     shapes: row.operation.shapes,
     admit: async (visit) => {
-      if (row.mode === 'read') {
-        const world = await admission.read(row, visit);
-        return { run: (call) => row.operation.run(world, call) };
-      }
-      const world = await admission.write(row, visit);
-      return { run: (call) => row.operation.run(world, call) };
+      if (row.mode === 'read') return bound(row.operation, await admission.read(row, visit), admission);
+      return bound(row.operation, await admission.write(row, visit), admission);
     },
   }));
 }
+
+function bound<World>(
+  operation: Operation<World>,
+  world: World,
+  admission: { headers?(world: World): Readonly<Record<string, string>> },
+): Admitted {
+  return { headers: admission.headers?.(world) ?? NO_HEADERS, run: (call) => operation.run(world, call) };
+}
+
+const NO_HEADERS: Readonly<Record<string, string>> = {};

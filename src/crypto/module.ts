@@ -71,6 +71,9 @@ export interface CryptoModule {
   /** Frees the native form of one key version now, rather than when the cache gets to it. */
   drop(identity: KeyIdentity): void;
 
+  /** Frees the native forms of all versions of a key. `name` arrives lower-cased. */
+  dropKey(hsmId: string, name: string): void;
+
   /** Forgets an HSM's unsealed domain key, and every native key that came from it. */
   dropDomain(hsmId: string): void;
 

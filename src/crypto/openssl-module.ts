@@ -48,13 +48,21 @@ export function openCryptoModule(options: OpenSslOptions): CryptoModule {
 class OpenSslModule implements CryptoModule {
   readonly #rootKey: Buffer;
   readonly #keys: LRUCache<string, UsableKey>;
+  /** Which versions of a key have a place in the cache, so that a changed key is freed without walking through all of them. */
+  readonly #cachedVersions = new Map<string, Set<string>>();
   readonly #domains = new Map<string, OpenDomain>();
   #closed = false;
 
   constructor({ rootKey, cacheSize = KEYS_PER_HSM }: OpenSslOptions) {
     if (rootKey.length !== ROOT_KEY_LENGTH) throw new RangeError(`the root key has ${ROOT_KEY_LENGTH} bytes`);
     this.#rootKey = Buffer.from(rootKey);
-    this.#keys = new LRUCache<string, UsableKey>({ max: cacheSize, dispose: release });
+    this.#keys = new LRUCache<string, UsableKey>({
+      max: cacheSize,
+      dispose: (usable, name) => {
+        release(usable);
+        this.#forgetVersion(name);
+      },
+    });
   }
 
   createDomain(hsmId: string): SealedDomainKey {
@@ -122,6 +130,10 @@ class OpenSslModule implements CryptoModule {
     this.#keys.delete(cacheName(identity));
   }
 
+  dropKey(hsmId: string, name: string): void {
+    for (const version of [...(this.#cachedVersions.get(hsmId + SEPARATOR + name) ?? [])]) this.drop({ hsmId, name, version });
+  }
+
   dropDomain(hsmId: string): void {
     this.#domains.get(hsmId)?.subkey.fill(0);
     this.#domains.delete(hsmId);
@@ -147,10 +159,26 @@ class OpenSslModule implements CryptoModule {
     try {
       const usable = bringIn(plain, key.material);
       this.#keys.set(name, usable);
+      this.#noteVersion(key.identity);
       return usable;
     } finally {
       plain.fill(0);
     }
+  }
+
+  #noteVersion({ hsmId, name, version }: KeyIdentity): void {
+    const place = hsmId + SEPARATOR + name;
+    const versions = this.#cachedVersions.get(place);
+    if (versions === undefined) this.#cachedVersions.set(place, new Set([version]));
+    else versions.add(version);
+  }
+
+  #forgetVersion(cached: string): void {
+    const end = cached.lastIndexOf(SEPARATOR);
+    const place = cached.slice(0, end);
+    const versions = this.#cachedVersions.get(place);
+    versions?.delete(cached.slice(end + 1));
+    if (versions?.size === 0) this.#cachedVersions.delete(place);
   }
 
   #seal(domain: DomainAtRest, identity: KeyIdentity, { plain, material }: PlainKey): MadeKey {

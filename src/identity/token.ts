@@ -59,7 +59,7 @@ export function token(version: 'v1' | 'v2') {
     const grantType = required(form, 'grant_type');
     const grant = GRANTS.get(grantType);
     if (grant === undefined) throw unsupportedGrantType(grantType);
-    const proven = await provenClient(world, presentedClient(form, authorizationOf(call)), call);
+    const proven = await provenClient(world, presentedClient(form, call.authorization), call);
     const answer = await grant(world, {
       form,
       proven,
@@ -177,11 +177,6 @@ async function userOf(world: IdentityWrites, id: string): Promise<UserPrincipal>
   if (user?.kind !== 'user') throw refreshTokenInvalid();
   if (!user.enabled) throw userDisabled();
   return user;
-}
-
-/** The door hands the header on where it has it. */
-function authorizationOf(call: object): string | undefined {
-  return 'authorization' in call && typeof call.authorization === 'string' ? call.authorization : undefined;
 }
 
 function required(form: Readonly<Record<string, string>>, name: string): string {

@@ -1,0 +1,119 @@
+// Flags and environment become one typed Config. The table below is all there is to set; `--help` and docs/configuration.md are made from it.
+
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { dataFolderOf } from './connection-file.ts';
+
+export interface Config {
+  readonly dataFolder: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  /** Plain HTTP on loopback: health, readiness, metrics. */
+  readonly managementPort: number;
+  /** IP addresses to listen on. */
+  readonly hosts: readonly string[];
+  /** Whether the hosts were asked for; an address that a machine lacks is then an error. */
+  readonly hostsGiven: boolean;
+  readonly domain: string;
+  readonly workers: number;
+  readonly logLevel: string;
+}
+
+/** What was asked for cannot be done; the words are for the terminal. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+interface Setting {
+  /** As `--help` shows the value. */
+  readonly value: string;
+  readonly environment: string;
+  readonly default: string;
+  readonly says: string;
+  readonly multiple?: boolean;
+}
+
+const LOOPBACK = ['127.0.0.1', '::1'] as const;
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const;
+
+/** On Linux several threads can listen on one port; elsewhere one does. */
+const WORKERS = process.platform === 'linux' ? availableParallelism() : 1;
+
+// biome-ignore format: a table reads by its columns
+export const SETTINGS: Readonly<Record<string, Setting>> = {
+  data:              { value: 'DIR',    environment: 'STRONGROOM_DATA',            default: '~/.strongroom',        says: 'The data folder: database, root key, certificate authority and connection.json.' },
+  port:              { value: 'PORT',   environment: 'STRONGROOM_PORT',            default: '8443',                 says: 'The HTTPS port; 0 picks a free one.' },
+  'management-port': { value: 'PORT',   environment: 'STRONGROOM_MANAGEMENT_PORT', default: 'the port after it',    says: 'Health, readiness and metrics, over plain HTTP on 127.0.0.1 alone; 0 picks a free one.' },
+  host:              { value: 'ADDR',   environment: 'STRONGROOM_HOST',            default: LOOPBACK.join(','),     says: 'An IP address to listen on; may be given more than once.', multiple: true },
+  domain:            { value: 'NAME',   environment: 'STRONGROOM_DOMAIN',          default: 'localhost',            says: 'The domain of every name: an HSM is {name}.managedhsm.{domain}.' },
+  workers:           { value: 'N',      environment: 'STRONGROOM_WORKERS',         default: 'one for each core',    says: 'Threads that answer requests.' },
+  'log-level':       { value: 'LEVEL',  environment: 'STRONGROOM_LOG_LEVEL',       default: 'info',                 says: `What the log on stderr has: ${LOG_LEVELS.join(', ')}.` },
+  store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: 'A database elsewhere. This version keeps its own in the data folder and refuses any other.' },
+};
+
+/** Reads the arguments of `start`. Throws UsageError. */
+export function readConfig(args: readonly string[], environment: NodeJS.ProcessEnv = process.env): Config {
+  const given = readFlags(args);
+  const value = (name: keyof typeof SETTINGS): string | undefined => {
+    const flag = given[name]?.at(-1);
+    return flag ?? (environment[SETTINGS[name]?.environment ?? ''] || undefined);
+  };
+  if (value('store') !== undefined) throw new UsageError('--store: a database other than the embedded one is not in this version; leave --store out');
+  const hosts = given.host ?? environment.STRONGROOM_HOST?.split(',').filter((host) => host !== '');
+  const port = portOf('port', value('port') ?? '8443');
+  return {
+    dataFolder: dataFolderOf(given.data?.at(-1), environment),
+    port,
+    managementPort: portOf('management-port', value('management-port') ?? String(port === 0 || port === 65535 ? 0 : port + 1)),
+    hosts: hosts ?? LOOPBACK,
+    hostsGiven: hosts !== undefined,
+    domain: domainOf(value('domain') ?? 'localhost'),
+    workers: workersOf(value('workers')),
+    logLevel: logLevelOf(value('log-level') ?? 'info'),
+  };
+}
+
+/** The settings as `--help` prints them. */
+export function settingsHelp(): string {
+  const heads = Object.entries(SETTINGS).map(([name, { value, multiple }]) => `--${name} ${value}${multiple ? ' …' : ''}`);
+  const width = Math.max(...heads.map((head) => head.length));
+  return Object.values(SETTINGS)
+    .map((setting, i) => `  ${heads[i]?.padEnd(width)}  ${setting.says} Default: ${setting.default}. ($${setting.environment})`)
+    .join('\n');
+}
+
+function readFlags(args: readonly string[]): Readonly<Record<string, string[] | undefined>> {
+  const options = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, { type: 'string', multiple: true } as const]));
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: false }).values;
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\nthe settings are:\n${settingsHelp()}`);
+  }
+}
+
+function portOf(name: string, text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= 65535)) throw new UsageError(`--${name} ${text}: a port is a number from 0 to 65535`);
+  return port;
+}
+
+function domainOf(text: string): string {
+  const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
+  const domain = text.toLowerCase();
+  if (domain.length > 200 || !new RegExp(`^${label}(?:\\.${label})*$`).test(domain)) {
+    throw new UsageError(`--domain ${text}: a domain is labels of letters, digits and hyphens, with dots between them`);
+  }
+  return domain;
+}
+
+function workersOf(text: string | undefined): number {
+  if (text === undefined) return WORKERS;
+  if (!/^[1-9]\d{0,2}$/.test(text)) throw new UsageError(`--workers ${text}: a number from 1 to 999`);
+  if (process.platform !== 'linux' && text !== '1') throw new UsageError('--workers: only Linux lets several threads listen on one port; leave it at 1');
+  return Number(text);
+}
+
+function logLevelOf(text: string): string {
+  if (!LOG_LEVELS.some((level) => level === text)) throw new UsageError(`--log-level ${text}: one of ${LOG_LEVELS.join(', ')}`);
+  return text;
+}

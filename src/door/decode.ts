@@ -1,0 +1,61 @@
+// From bytes to a parsed call: the body as its content type says, then path, query and body through the operation's shapes.
+
+import * as v from 'valibot';
+import { Failure } from '../core/failure.ts';
+import type { Call, ServedRow, Visit } from '../core/route.ts';
+import type { Habits } from './dialects.ts';
+
+/** What a request carries, as plain data that can cross threads. */
+export interface Carried {
+  readonly query: Readonly<Record<string, string>>;
+  /** Parsed JSON, the fields of a form, or undefined when there was no body. */
+  readonly body: unknown;
+}
+
+const FORM = 'application/x-www-form-urlencoded';
+
+/** The query with one value for each name; `api-version` in any spelling. */
+export function readQuery(query: unknown): Readonly<Record<string, string>> {
+  const values: Record<string, string> = {};
+  for (const [name, value] of Object.entries(query as Record<string, string | string[]>)) {
+    const first = Array.isArray(value) ? value[0] : value;
+    const key = name.toLowerCase() === 'api-version' ? 'api-version' : name;
+    if (first !== undefined && key !== '__proto__') values[key] = first;
+  }
+  return values;
+}
+
+/** Throws the dialect's own error for what is neither a form nor JSON. */
+export function readBody(bytes: Buffer | undefined, contentType: string | undefined, habits: Habits): unknown {
+  if (bytes === undefined || bytes.length === 0) return undefined;
+  if (contentType?.toLowerCase().startsWith(FORM)) return formFields(bytes);
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    // The parser's message quotes the body, and the body may be a key.
+    throw habits.malformed('The request body is not valid JSON.', false);
+  }
+}
+
+function formFields(bytes: Buffer): Record<string, string> {
+  const fields: Record<string, string> = {};
+  // RFC 6749 section 3.2: parameters must not be repeated. The first counts, so that nothing appended later can replace it.
+  for (const [name, value] of new URLSearchParams(bytes.toString('utf8'))) if (name !== '__proto__') fields[name] ??= value;
+  return fields;
+}
+
+/** The call that the operation takes; throws the dialect's error with the shape's own words. */
+export function parseCall(row: ServedRow, visit: Visit, { query, body }: Carried, habits: Habits): Call<unknown, unknown, unknown> {
+  const parse = (schema: v.GenericSchema, value: unknown): unknown => {
+    const parsed = v.safeParse(schema, value, { abortEarly: true, abortPipeEarly: true });
+    if (parsed.success) return parsed.output;
+    throw habits.malformed(parsed.issues[0].message, value === undefined);
+  };
+  const { shapes } = row;
+  return { ...visit, path: parse(shapes.path, visit.path), query: parse(shapes.query, query), body: parse(shapes.body, body) };
+}
+
+/** A shape's own code may throw the service's error; anything else is ours. */
+export function asFailure(error: unknown, habits: Habits): Failure {
+  return error instanceof Failure ? error : habits.internal();
+}

@@ -1,0 +1,69 @@
+// Health, readiness and metrics over plain HTTP on a loopback port of their own. Tells nothing about principals, HSMs or keys.
+
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface ManagementAnswers {
+  /** Whether requests are being served now. */
+  isReady(): boolean;
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+}
+
+export interface ManagementPort {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+interface Page {
+  readonly status: number;
+  readonly type: string;
+  readonly text: string;
+}
+
+type Read = (answers: ManagementAnswers) => Page | Promise<Page>;
+
+const TEXT = 'text/plain; charset=utf-8';
+
+// biome-ignore format: a table reads by its columns
+const PAGES: ReadonlyMap<string, Read> = new Map<string, Read>([
+  ['/healthz', () => ({ status: 200, type: TEXT, text: 'alive\n' })],
+  ['/readyz',  (answers) => (answers.isReady() ? { status: 200, type: TEXT, text: 'ready\n' } : { status: 503, type: TEXT, text: 'not ready\n' })],
+  ['/metrics', async ({ metrics }) => ({ status: 200, type: metrics.contentType, text: await metrics.text() })],
+]);
+
+/** Listens on 127.0.0.1; rejects when the port is taken. Port 0 picks a free one. */
+export async function openManagementPort(port: number, answers: ManagementAnswers): Promise<ManagementPort> {
+  const server = createServer((request, response) => {
+    const send = ({ status, type, text }: Page): void => {
+      response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+      response.end(request.method === 'HEAD' ? undefined : text);
+    };
+    const page = PAGES.get((request.url ?? '').replace(/\?.*$/, ''));
+    if (request.method !== 'GET' && request.method !== 'HEAD') send({ status: 405, type: TEXT, text: 'only GET\n' });
+    else if (page === undefined) send({ status: 404, type: TEXT, text: `one of: ${[...PAGES.keys()].join(' ')}\n` });
+    else
+      Promise.resolve(page(answers)).then(send, () => send({ status: 500, type: TEXT, text: 'the figures could not be collected\n' }));
+  });
+  server.requestTimeout = 10_000;
+  await listening(server, port);
+  // A server that listens on TCP has an address with a port.
+  const { port: picked } = server.address() as AddressInfo;
+  return {
+    port: picked,
+    close: () =>
+      new Promise((done) => {
+        server.close(() => done());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function listening(server: Server, port: number): Promise<void> {
+  return new Promise((done, failed) => {
+    server.once('error', failed);
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', failed);
+      done();
+    });
+  });
+}

@@ -1,0 +1,48 @@
+// What operators count: requests, their time, and the process itself. Labels are routes and statuses; never names, principals or addresses.
+
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+
+export interface DoorMetrics {
+  /** `seconds` from the request's first byte to its answer. */
+  observe(room: string, method: string, route: string, status: number, seconds: number): void;
+  /** This thread's figures, as data that can cross threads. */
+  snapshot(): Promise<unknown>;
+}
+
+/** The figures of one worker. */
+export function doorMetrics(): DoorMetrics {
+  const registry = new Registry();
+  const requests = new Counter({
+    name: 'strongroom_requests_total',
+    help: 'Requests answered',
+    labelNames: ['room', 'method', 'route', 'status'] as const,
+    registers: [registry],
+  });
+  const duration = new Histogram({
+    name: 'strongroom_request_duration_seconds',
+    help: 'Time from a request to its answer',
+    labelNames: ['room'] as const,
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [registry],
+  });
+  return {
+    observe: (room, method, route, status, seconds) => {
+      requests.inc({ room, method, route, status });
+      duration.observe({ room }, seconds);
+    },
+    snapshot: () => registry.getMetricsAsJSON(),
+  };
+}
+
+/** The figures of the process, once, and those of all workers added up: Prometheus text. */
+export function processMetrics(workers: () => Promise<readonly unknown[]>): { contentType: string; text(): Promise<string> } {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix: 'strongroom_' });
+  return {
+    contentType: registry.contentType,
+    text: async () => {
+      const summed = AggregatorRegistry.aggregate([...(await workers())] as object[][]);
+      return `${await registry.metrics()}\n${await summed.metrics()}`;
+    },
+  };
+}

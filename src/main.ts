@@ -1,0 +1,410 @@
+// Puts the house together: config → store → crypto → rooms → doors. The only file that knows every room. Its thread owns what there must be one of:
+// the writer of the store, the schedules, the certificate authority, the port for health and metrics.
+
+import { chmod, mkdir, open, rename, stat } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { Logger } from 'pino';
+import { pino } from 'pino';
+import type { Config } from './config.ts';
+import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
+import { type Clock, newClockOffset, sharedClock } from './core/clock.ts';
+import { type Tag, Versions } from './core/coherence.ts';
+import { Failure } from './core/failure.ts';
+import type { Room } from './core/route.ts';
+import { type Peer, peer } from './core/thread-calls.ts';
+import { type Urls, urlsFor } from './core/urls.ts';
+import type { CryptoModule } from './crypto/module.ts';
+import { openCryptoModule } from './crypto/openssl-module.ts';
+import { loadOrCreateRootKey } from './crypto/root-key.ts';
+import { runSelfTests } from './crypto/self-test.ts';
+import { type Authority, openAuthority } from './door/certificate-authority.ts';
+import { parseCall } from './door/decode.ts';
+import { dialects } from './door/dialects.ts';
+import type { WriteRequest } from './door/door.ts';
+import { openManagementPort } from './door/management-port.ts';
+import { processMetrics } from './door/metrics.ts';
+import { graphRoom } from './graph/room.ts';
+import { hsmPort } from './hsm/lifecycle.ts';
+import { hsmRoom } from './hsm/room.ts';
+import { sweepHsms } from './hsm/sweep.ts';
+import { type OpenTenant, openTenant } from './identity/open-tenant.ts';
+import { identityRoom } from './identity/room.ts';
+import { sweepIdentity } from './identity/sweep.ts';
+import { managementRoom } from './management/room.ts';
+import { sweepManagement } from './management/sweep.ts';
+import { databaseFile, openEmbeddedStore } from './store/embedded.ts';
+import { lockFolder } from './store/folder-lock.ts';
+import type { Reader, Store } from './store/store.ts';
+
+export const VERSION = 'strongroom-0.1.0';
+
+/** What every room is built from; `write` is there on this thread alone. */
+export interface HouseParts {
+  readonly read: Reader;
+  readonly write: Store['write'] | undefined;
+  readonly crypto: CryptoModule;
+  readonly clock: Clock;
+  readonly urls: Urls;
+  readonly versions: Versions;
+  readonly tenantId: string;
+}
+
+/** Every room, in the same order on every thread: a row is known by its numbers. */
+export function buildRooms(parts: HouseParts): readonly Room[] {
+  return [hsmRoom(parts), identityRoom(parts), graphRoom(parts), managementRoom({ ...parts, hsms: hsmPort(parts) })];
+}
+
+/** What a worker thread is started with. */
+export interface WorkerData {
+  readonly dataFolder: string;
+  readonly rootKey: SharedArrayBuffer;
+  readonly versions: SharedArrayBuffer;
+  readonly clockOffset: SharedArrayBuffer;
+  readonly urls: Urls;
+  readonly tenantId: string;
+  readonly hosts: readonly string[];
+  readonly hostsGiven: boolean;
+  readonly reusePort: boolean;
+  readonly logLevel: string;
+}
+
+export interface Service {
+  readonly connection: ConnectionFile;
+  readonly connectionFile: string;
+  /** Resolves when the service has ended because of an error of its own. */
+  readonly broken: Promise<Error>;
+  /** Answers what is under way, takes nothing new, and lets everything go. */
+  close(): Promise<void>;
+}
+
+export interface ServiceOptions {
+  /** Shared with whoever moves the clock; the system's time when left out. */
+  readonly clockOffset?: SharedArrayBuffer;
+}
+
+const SWEEP_EVERY = 1000;
+const PORT_ATTEMPTS = 5;
+/** Worker threads that ended by themselves within this many milliseconds before the service gives up. */
+const FALL_WINDOW = 60_000;
+const FALLS_ALLOWED = 5;
+
+/** Starts the service and resolves when it answers. Throws an Error for the operator, having let go of everything it had taken. */
+export async function startService(config: Config, options: ServiceOptions = {}): Promise<Service> {
+  const cleanup: (() => unknown)[] = [];
+  try {
+    return await start(config, options, cleanup);
+  } catch (error) {
+    await undo(cleanup);
+    throw error;
+  }
+}
+
+async function start(config: Config, options: ServiceOptions, cleanup: (() => unknown)[]): Promise<Service> {
+  const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+  const clockOffset = options.clockOffset ?? newClockOffset();
+  const clock = sharedClock(clockOffset);
+  const sharedVersions = Versions.allocate();
+  const versions = new Versions(sharedVersions);
+
+  await openFolder(config.dataFolder);
+  const lock = lockFolder(config.dataFolder);
+  cleanup.push(() => lock.release());
+  runSelfTests();
+  const rootKey = await sharedRootKey(config.dataFolder);
+  cleanup.push(() => rootKey.bytes.fill(0));
+  const authority = await openAuthority(config.dataFolder, clock);
+  const crew: Crew = { peers: new Set(), committed: [] };
+  const store = await openEmbeddedStore(config.dataFolder, { versions, committed: (tags) => tellOfCommit(crew, tags) });
+  cleanup.push(() => store.close());
+  const crypto = openCryptoModule({ rootKey: rootKey.bytes });
+  cleanup.push(() => crypto.close());
+  crew.committed.push((tags) => freeKeys(crypto, tags));
+
+  let ready = false;
+  const metrics = processMetrics(() => Promise.all([...crew.peers].map((worker) => worker.ask('metrics', undefined))));
+  const management = await openManagementPort(config.managementPort, { isReady: () => ready, metrics }).catch((cause: unknown) => {
+    throw portTaken(cause, config.managementPort, '127.0.0.1', '--management-port');
+  });
+  cleanup.push(() => management.close());
+
+  const shared = { dataFolder: config.dataFolder, rootKey: rootKey.shared, versions: sharedVersions, clockOffset };
+  const fallen = Promise.withResolvers<Error>();
+  for (let attempt = 1; ; attempt += 1) {
+    const port = await claimPort(config);
+    const urls = urlsFor(config.domain, port);
+    const parts = { read: store.read, write: store.write, crypto, clock, urls, versions };
+    const tenant = await openTenant(parts);
+    const house = { ...parts, tenantId: tenant.tenantId };
+    const rooms = buildRooms(house);
+    const data: WorkerData = {
+      ...shared,
+      urls,
+      tenantId: tenant.tenantId,
+      hosts: config.hosts,
+      hostsGiven: config.hostsGiven,
+      reusePort: config.workers > 1,
+      logLevel: config.logLevel,
+    };
+    const workers = new Workers(data, answersFor(rooms, house, authority), crew, log, clock, fallen.resolve);
+    try {
+      await workers.start(config.workers);
+    } catch (error) {
+      await workers.close();
+      // Between finding a free port and listening on it, somebody else may have taken it.
+      if (config.port === 0 && attempt < PORT_ATTEMPTS && String(error).includes('EADDRINUSE')) continue;
+      throw error;
+    }
+    cleanup.push(() => workers.close());
+    const sweeping = sweepEvery(SWEEP_EVERY, house, log);
+    cleanup.push(() => sweeping.stop());
+    const connection = connectionFor(urls, tenant, authority, management.port);
+    const connectionFile = connectionFileIn(config.dataFolder);
+    await writePrivate(connectionFile, `${JSON.stringify(connection, undefined, 2)}\n`);
+    ready = true;
+    log.info({ origin: urls.origin, workers: config.workers, dataFolder: config.dataFolder }, 'ready');
+    return {
+      connection,
+      connectionFile,
+      broken: fallen.promise,
+      close: async () => {
+        ready = false;
+        await undo(cleanup);
+        log.info('stopped');
+      },
+    };
+  }
+}
+
+async function undo(cleanup: (() => unknown)[]): Promise<void> {
+  for (let step = cleanup.pop(); step !== undefined; step = cleanup.pop()) await step();
+}
+
+/** The folder for its owner alone: what is in it opens everything. */
+async function openFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const { mode, uid } = await stat(folder);
+  if (process.getuid !== undefined && uid !== process.getuid()) {
+    throw new Error(`the data folder '${folder}' belongs to another account; start the service as that account, or choose another folder with --data`);
+  }
+  if ((mode & 0o077) !== 0) await chmod(folder, 0o700);
+}
+
+async function sharedRootKey(folder: string): Promise<{ readonly shared: SharedArrayBuffer; readonly bytes: Uint8Array }> {
+  const known = await stat(databaseFile(folder)).then(
+    () => true,
+    () => false,
+  );
+  const key = await loadOrCreateRootKey(join(folder, 'root.key'), { mayCreate: !known });
+  const shared = new SharedArrayBuffer(key.length);
+  const bytes = new Uint8Array(shared);
+  bytes.set(key);
+  key.fill(0);
+  return { shared, bytes };
+}
+
+/**
+ * A port that nobody listens on: the one that was asked for, or a free one. Worker threads share their port (`reusePort`), which would let two services
+ * of one account share it unawares; binding without sharing first finds the other one out.
+ */
+async function claimPort({ port, hosts, hostsGiven }: Config): Promise<number> {
+  let claimed = port;
+  for (const host of hosts) {
+    try {
+      claimed = await bindOnce(host, claimed);
+    } catch (cause) {
+      const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+      if (!hostsGiven && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) continue;
+      throw portTaken(cause, claimed, host, '--port');
+    }
+  }
+  return claimed;
+}
+
+function bindOnce(host: string, port: number): Promise<number> {
+  return new Promise((done, failed) => {
+    const probe = createServer();
+    probe.once('error', failed);
+    probe.listen({ host, port, ipv6Only: host.includes(':') }, () => {
+      const address = probe.address();
+      const bound = typeof address === 'object' && address !== null ? address.port : port;
+      probe.close(() => done(bound));
+    });
+  });
+}
+
+function portTaken(cause: unknown, port: number, host: string, flag: string): Error {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'something else listens there',
+    EACCES: 'this account may not listen there',
+    EADDRNOTAVAIL: 'this machine does not have that address',
+  };
+  return new Error(`cannot listen on ${host} port ${port}: ${reasons[code] ?? code}; choose another with ${flag} (0 picks a free one)`, { cause });
+}
+
+/** The worker threads that are there now, and who wants to know of commits. */
+interface Crew {
+  readonly peers: Set<Peer>;
+  readonly committed: ((tags: readonly Tag[]) => void)[];
+}
+
+function tellOfCommit(crew: Crew, tags: readonly Tag[]): void {
+  for (const listener of crew.committed) listener(tags);
+  // Caches look at the shared counters by themselves; this only frees memory, so nobody waits for it.
+  for (const worker of crew.peers) worker.ask('committed', tags).catch(() => undefined);
+}
+
+/** Native forms of keys that were changed or removed are freed on this thread, rather than when the cache gets to them. */
+export function freeKeys(crypto: CryptoModule, tags: readonly Tag[]): void {
+  for (const tag of tags) {
+    const [, hsmId, name] = /^key:([^/]+)\/(.+)$/.exec(tag) ?? [];
+    if (hsmId !== undefined && name !== undefined) crypto.dropKey(hsmId, name);
+  }
+}
+
+type Answers = Parameters<typeof peer>[1];
+
+/** What worker threads may ask of this one. */
+function answersFor(rooms: readonly Room[], { urls, tenantId }: HouseParts, authority: Authority): Answers {
+  const habitsOf = dialects({ urls, tenantId, version: VERSION });
+  return {
+    leaf: (names: readonly string[]) => authority.leaf(names),
+    write: async ({ room, row, visit, carried }: WriteRequest) => {
+      const where = rooms[room];
+      const served = where?.rows[row];
+      if (where === undefined || served === undefined) throw new Error(`there is no row ${row} in room ${room}`);
+      const admitted = await served.admit(visit);
+      return admitted.run(parseCall(served, visit, carried, habitsOf[where.dialect]));
+    },
+  };
+}
+
+/** Starts worker threads, replaces one that falls, and gives up when they keep falling. */
+class Workers {
+  readonly #data: WorkerData;
+  readonly #answers: Answers;
+  readonly #crew: Crew;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #giveUp: (error: Error) => void;
+  readonly #running = new Map<Worker, Peer>();
+  readonly #falls: number[] = [];
+  #closing = false;
+
+  constructor(data: WorkerData, answers: Answers, crew: Crew, log: Logger, clock: Clock, giveUp: (error: Error) => void) {
+    this.#data = data;
+    this.#answers = answers;
+    this.#crew = crew;
+    this.#log = log;
+    this.#clock = clock;
+    this.#giveUp = giveUp;
+  }
+
+  /** Resolves when all of them listen. */
+  async start(count: number): Promise<void> {
+    await Promise.all(Array.from({ length: count }, () => this.#startOne()));
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.all(
+      [...this.#running].map(async ([worker, asked]) => {
+        await asked.ask('close', undefined).catch(() => undefined);
+        await worker.terminate();
+      }),
+    );
+  }
+
+  async #startOne(): Promise<void> {
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: this.#data });
+    const asked = peer(worker, this.#answers);
+    this.#running.set(worker, asked);
+    let reason = new Error('a worker thread ended');
+    worker.on('error', (error) => {
+      reason = error instanceof Error ? error : new Error(String(error));
+    });
+    worker.on('exit', () => {
+      this.#running.delete(worker);
+      this.#crew.peers.delete(asked);
+      asked.abandon(new Failure(503, 'ServiceUnavailable', 'The service is shutting down.', { cause: reason }));
+      if (!this.#closing && listens) this.#fell(reason);
+    });
+    let listens = false;
+    await asked.ask('listen', undefined);
+    listens = true;
+    this.#crew.peers.add(asked);
+  }
+
+  #fell(reason: Error): void {
+    const now = this.#clock.now();
+    this.#falls.push(now);
+    this.#log.error({ err: reason }, 'a worker thread fell and is replaced');
+    if (this.#falls.filter((at) => now - at < FALL_WINDOW).length > FALLS_ALLOWED) return this.#giveUp(reason);
+    this.#startOne().catch((error: Error) => this.#giveUp(error));
+  }
+}
+
+interface Sweeping {
+  stop(): Promise<void>;
+}
+
+/** Does what is due, again and again; one round never overtakes another. */
+function sweepEvery(milliseconds: number, house: HouseParts & { readonly write: Store['write'] }, log: Logger): Sweeping {
+  const management = { ...house, hsms: hsmPort(house) };
+  const rounds = [() => sweepHsms(house), () => sweepManagement(management), () => sweepIdentity(house)];
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<void> = Promise.resolve();
+  const round = async (): Promise<void> => {
+    for (const sweep of rounds) await sweep().catch((error: unknown) => log.error({ err: error }, 'a sweep failed; it will be tried again'));
+    if (!stopped) timer = setTimeout(begin, milliseconds);
+  };
+  const begin = (): void => {
+    running = round();
+  };
+  begin();
+  return {
+    stop: async () => {
+      stopped = true;
+      clearTimeout(timer);
+      await running;
+    },
+  };
+}
+
+function connectionFor(urls: Urls, tenant: OpenTenant, authority: Authority, managementPort: number): ConnectionFile {
+  const { tenantId, subscriptionId, user, servicePrincipal } = tenant;
+  return {
+    version: 1,
+    pid: process.pid,
+    resourceManager: `${urls.origin}/`,
+    authorityHost: `${urls.origin}/`,
+    adfsAuthority: `${urls.origin}/adfs`,
+    graph: `${urls.origin}/`,
+    managedHsmSuffix: urls.hsmSuffix,
+    managedHsmResource: urls.hsmResource,
+    management: `http://127.0.0.1:${managementPort}/`,
+    caFile: authority.caFile,
+    caBundleFile: authority.caBundleFile,
+    tenantId,
+    subscriptionId,
+    user,
+    servicePrincipal,
+  };
+}
+
+/** Whole or not at all, for its owner alone. */
+async function writePrivate(file: string, text: string): Promise<void> {
+  const draft = `${file}.${process.pid}`;
+  const handle = await open(draft, 'w', 0o600);
+  try {
+    await handle.chmod(0o600);
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(draft, file);
+}

@@ -1,0 +1,62 @@
+// One worker thread: a whole door with the rooms behind it, reading through its own connection. Whatever may write is asked of the main thread.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { pino } from 'pino';
+import { sharedClock } from './core/clock.ts';
+import { type Tag, Versions } from './core/coherence.ts';
+import { peer } from './core/thread-calls.ts';
+import { openCryptoModule } from './crypto/openssl-module.ts';
+import type { Leaf } from './door/certificate-authority.ts';
+import { type Door, openDoor } from './door/door.ts';
+import { doorMetrics } from './door/metrics.ts';
+import { certificates } from './door/tls.ts';
+import { tokenVerifier } from './identity/verify-token.ts';
+import { buildRooms, freeKeys, VERSION, type WorkerData } from './main.ts';
+import { openEmbeddedReader } from './store/embedded.ts';
+
+// The main thread starts this file with a port and with just this data.
+if (parentPort === null) throw new Error('worker.ts is started by main.ts');
+const data = workerData as WorkerData;
+
+const clock = sharedClock(data.clockOffset);
+const versions = new Versions(data.versions);
+const log = pino({ level: data.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+const { read, close: closeReader } = openEmbeddedReader(data.dataFolder);
+const crypto = openCryptoModule({ rootKey: new Uint8Array(data.rootKey) });
+const metrics = doorMetrics();
+const { urls, tenantId, hosts, hostsGiven, reusePort } = data;
+const addresses = hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
+let door: Door | undefined;
+
+const main = peer(parentPort, {
+  listen: async () => {
+    const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId };
+    door = await openDoor({
+      rooms: buildRooms(parts),
+      verifyToken: tokenVerifier(parts),
+      write: (request) => main.ask('write', request),
+      urls,
+      tenantId,
+      version: VERSION,
+      clock,
+      log,
+      metrics,
+      addresses,
+    });
+    const leaf = (names: readonly string[]): Promise<Leaf> => main.ask('leaf', names) as Promise<Leaf>;
+    await door.listen({
+      certificates: certificates(leaf, urls.domain, addresses, clock),
+      hosts,
+      port: urls.port,
+      reusePort,
+      absent: hostsGiven ? undefined : (host) => log.debug({ host }, 'this machine does not have that loopback address'),
+    });
+  },
+  committed: async (tags: readonly Tag[]) => freeKeys(crypto, tags),
+  metrics: () => metrics.snapshot(),
+  close: async () => {
+    await door?.close();
+    closeReader();
+    crypto.close();
+  },
+});
