@@ -58,7 +58,8 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     const flag = given[name]?.at(-1);
     return flag ?? (environment[SETTINGS[name]?.environment ?? ''] || undefined);
   };
-  if (value('store') !== undefined) throw new UsageError('--store: a database other than the embedded one is not in this version; leave --store out');
+  if (value('store') !== undefined)
+    throw new UsageError('--store: a database other than the embedded one is not in this version; leave --store out');
   const hosts = given.host ?? environment.STRONGROOM_HOST?.split(',').filter((host) => host !== '');
   const port = portOf('port', value('port') ?? '8443');
   return {
@@ -109,7 +110,8 @@ function domainOf(text: string): string {
 function workersOf(text: string | undefined): number {
   if (text === undefined) return WORKERS;
   if (!/^[1-9]\d{0,2}$/.test(text)) throw new UsageError(`--workers ${text}: a number from 1 to 999`);
-  if (process.platform !== 'linux' && text !== '1') throw new UsageError('--workers: only Linux lets several threads listen on one port; leave it at 1');
+  if (process.platform !== 'linux' && text !== '1')
+    throw new UsageError('--workers: only Linux lets several threads listen on one port; leave it at 1');
   return Number(text);
 }
 

@@ -186,7 +186,9 @@ async function openFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const { mode, uid } = await stat(folder);
   if (process.getuid !== undefined && uid !== process.getuid()) {
-    throw new Error(`the data folder '${folder}' belongs to another account; start the service as that account, or choose another folder with --data`);
+    throw new Error(
+      `the data folder '${folder}' belongs to another account; start the service as that account, or choose another folder with --data`,
+    );
   }
   if ((mode & 0o077) !== 0) await chmod(folder, 0o700);
 }
@@ -241,7 +243,9 @@ function portTaken(cause: unknown, port: number, host: string, flag: string): Er
     EACCES: 'this account may not listen there',
     EADDRNOTAVAIL: 'this machine does not have that address',
   };
-  return new Error(`cannot listen on ${host} port ${port}: ${reasons[code] ?? code}; choose another with ${flag} (0 picks a free one)`, { cause });
+  return new Error(`cannot listen on ${host} port ${port}: ${reasons[code] ?? code}; choose another with ${flag} (0 picks a free one)`, {
+    cause,
+  });
 }
 
 /** The worker threads that are there now, and who wants to know of commits. */
@@ -341,8 +345,8 @@ class Workers {
     const now = this.#clock.now();
     this.#falls.push(now);
     this.#log.error({ err: reason }, 'a worker thread fell and is replaced');
-    if (this.#falls.filter((at) => now - at < FALL_WINDOW).length > FALLS_ALLOWED) return this.#giveUp(reason);
-    this.#startOne().catch((error: Error) => this.#giveUp(error));
+    if (this.#falls.filter((at) => now - at < FALL_WINDOW).length > FALLS_ALLOWED) this.#giveUp(reason);
+    else this.#startOne().catch((error: Error) => this.#giveUp(error));
   }
 }
 
@@ -358,7 +362,8 @@ function sweepEvery(milliseconds: number, house: HouseParts & { readonly write: 
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();
   const round = async (): Promise<void> => {
-    for (const sweep of rounds) await sweep().catch((error: unknown) => log.error({ err: error }, 'a sweep failed; it will be tried again'));
+    for (const sweep of rounds)
+      await sweep().catch((error: unknown) => log.error({ err: error }, 'a sweep failed; it will be tried again'));
     if (!stopped) timer = setTimeout(begin, milliseconds);
   };
   const begin = (): void => {

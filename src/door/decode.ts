@@ -1,7 +1,6 @@
 // From bytes to a parsed call: the body as its content type says, then path, query and body through the operation's shapes.
 
 import * as v from 'valibot';
-import { Failure } from '../core/failure.ts';
 import type { Call, ServedRow, Visit } from '../core/route.ts';
 import type { Habits } from './dialects.ts';
 
@@ -44,18 +43,23 @@ function formFields(bytes: Buffer): Record<string, string> {
   return fields;
 }
 
+/** Shapes that give no words of their own leave them to us: the library's would quote what was sent, and what was sent may be a key. */
+const PARSING = { abortEarly: true, abortPipeEarly: true, message: () => '' };
+
 /** The call that the operation takes; throws the dialect's error with the shape's own words. */
 export function parseCall(row: ServedRow, visit: Visit, { query, body }: Carried, habits: Habits): Call<unknown, unknown, unknown> {
   const parse = (schema: v.GenericSchema, value: unknown): unknown => {
-    const parsed = v.safeParse(schema, value, { abortEarly: true, abortPipeEarly: true });
+    const parsed = v.safeParse(schema, value, PARSING);
     if (parsed.success) return parsed.output;
-    throw habits.malformed(parsed.issues[0].message, value === undefined);
+    const [issue] = parsed.issues;
+    throw habits.malformed(issue.message === '' ? wordsFor(issue) : issue.message, value === undefined);
   };
   const { shapes } = row;
   return { ...visit, path: parse(shapes.path, visit.path), query: parse(shapes.query, query), body: parse(shapes.body, body) };
 }
 
-/** A shape's own code may throw the service's error; anything else is ours. */
-export function asFailure(error: unknown, habits: Habits): Failure {
-  return error instanceof Failure ? error : habits.internal();
+function wordsFor(issue: v.BaseIssue<unknown>): string {
+  const place = v.getDotPath(issue);
+  if (place === null) return 'The request content is not valid.';
+  return issue.received === 'undefined' ? `Property ${place} is required.` : `Property ${place} is not valid.`;
 }

@@ -53,7 +53,12 @@ function keyvault({ urls, tenantId, version }: Place): Habits {
     ...(method === 'GET' ? { 'x-ms-build-version': version } : {}),
   });
   const envelope = ({ code, message, inner, members }: Failure, { requestId }: Exchange): unknown => ({
-    error: { code, message: `${message} (Activity ID: ${requestId})`, ...(inner === undefined ? {} : { innererror: { code: inner } }), ...members },
+    error: {
+      code,
+      message: `${message} (Activity ID: ${requestId})`,
+      ...(inner === undefined ? {} : { innererror: { code: inner } }),
+      ...members,
+    },
   });
   return {
     contentType: JSON_TYPE,
@@ -65,7 +70,8 @@ function keyvault({ urls, tenantId, version }: Place): Habits {
     error: envelope,
     challenge: (exchange, description) => {
       const answer = { status: 401, headers: { ...headers(exchange), 'content-type': JSON_TYPE, 'www-authenticate': bearer } };
-      if (description !== undefined) return { ...answer, body: JSON.stringify(envelope(new Failure(401, 'Unauthorized', description), exchange)) };
+      if (description !== undefined)
+        return { ...answer, body: JSON.stringify(envelope(new Failure(401, 'Unauthorized', description), exchange)) };
       return { ...answer, body: exchange.method === 'GET' ? 'OK' : undefined };
     },
     malformed: (message, empty) => (empty ? noContentProvided() : badParameter(message)),
@@ -136,7 +142,10 @@ function oauth({ urls }: Place): Habits {
     headers,
     successHeaders: () => ({}),
     error: ({ code, message, members }, { requestId, correlationId, clientRequestId, now }) => {
-      const timestamp = new Date(now).toISOString().replace('T', ' ').replace(/\.\d+Z$/, 'Z');
+      const timestamp = new Date(now)
+        .toISOString()
+        .replace('T', ' ')
+        .replace(/\.\d+Z$/, 'Z');
       const correlation = clientRequestId ?? correlationId ?? requestId;
       const [number] = Array.isArray(members.error_codes) ? members.error_codes : [];
       return {
@@ -150,9 +159,13 @@ function oauth({ urls }: Place): Habits {
       };
     },
     challenge: (exchange) => ({ status: 401, headers: headers(exchange), body: undefined }),
-    malformed: (message) => new Failure(400, 'invalid_request', `AADSTS9002313: Invalid request. ${message}`, { members: { error_codes: [9002313] } }),
+    malformed: (message) =>
+      new Failure(400, 'invalid_request', `AADSTS9002313: Invalid request. ${message}`, { members: { error_codes: [9002313] } }),
     notFound: () => new Failure(404, 'invalid_request', 'AADSTS90002: There is no such endpoint.', { members: { error_codes: [90002] } }),
-    internal: () => new Failure(500, 'server_error', 'AADSTS90033: The service could not complete the request; its log says why.', { members: { error_codes: [90033] } }),
+    internal: () =>
+      new Failure(500, 'server_error', 'AADSTS90033: The service could not complete the request; its log says why.', {
+        members: { error_codes: [90033] },
+      }),
   };
 }
 

@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:https';
 import type { SecureContext } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { anonymous, type Audience, type Caller, type VerifyToken } from '../core/caller.ts';
+import { type Audience, anonymous, type Caller, type VerifyToken } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/failure.ts';
 import { isReply } from '../core/reply.ts';
@@ -70,7 +70,12 @@ const DRAIN_WITHIN = 10_000;
 /** How often the certificate of the fixed names is looked at; it is replaced a month before it ends. */
 const RENEWAL_CHECK = 3_600_000;
 
-const AUDIENCES: Readonly<Record<Room['name'], Audience>> = { hsm: 'hsm', management: 'management', graph: 'graph', identity: 'management' };
+const AUDIENCES: Readonly<Record<Room['name'], Audience>> = {
+  hsm: 'hsm',
+  management: 'management',
+  graph: 'graph',
+  identity: 'management',
+};
 
 /** A request on its way through the stops: what each stop has found out. */
 interface Passage {
@@ -103,7 +108,14 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     rewriteUrl: (request) => {
       const arrival = arrivalOf(request.headers.host);
       if (arrival.place === 'hsm') overrideMethod(request);
-      passages.set(request, { arrival, requestId: nextId(), began: performance.now(), visit: undefined, admitted: undefined, caller: anonymous });
+      passages.set(request, {
+        arrival,
+        requestId: nextId(),
+        began: performance.now(),
+        visit: undefined,
+        admitted: undefined,
+        caller: anonymous,
+      });
       return routed(arrival.place, request.url ?? '/');
     },
     routerOptions: { caseSensitive: false, ignoreDuplicateSlashes: true, ignoreTrailingSlash: true, maxParamLength: 2048 },
@@ -173,7 +185,11 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   }
 
   /** Undefined when the caller is known now; else why not. */
-  async function authenticate(passage: Passage, name: Room['name'], request: FastifyRequest): Promise<{ description: string | undefined } | undefined> {
+  async function authenticate(
+    passage: Passage,
+    name: Room['name'],
+    request: FastifyRequest,
+  ): Promise<{ description: string | undefined } | undefined> {
     const [, token] = /^bearer +([^\s]+)$/i.exec(request.headers.authorization ?? '') ?? [];
     if (token === undefined) return { description: undefined };
     const check = await verifyToken(token, AUDIENCES[name]);
@@ -188,7 +204,8 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     if (visit === undefined || admitted === undefined) throw new Error('a request came to its operation without being admitted');
     const contentType = request.headers['content-type'];
     const carried: Carried = { query: readQuery(request.query), body: readBody(request.body as Buffer | undefined, contentType, habits) };
-    const result = served.mode === 'write' ? await write({ room, row, visit, carried }) : await admitted.run(parseCall(served, visit, carried, habits));
+    const result =
+      served.mode === 'write' ? await write({ room, row, visit, carried }) : await admitted.run(parseCall(served, visit, carried, habits));
     return send(request, reply, answerOf(result, admitted, exchangeOf(request), habits), served.path, located.name);
   }
 
@@ -197,7 +214,8 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     const passage = passageOf(request);
     const path = (request.originalUrl ?? request.url).replace(/\?.*$/, '');
     if (passage.arrival.place === 'stranger') {
-      const words = 'This service does not answer for that host name. Use the names in connection.json, or start the service with --domain.';
+      const words =
+        'This service does not answer for that host name. Use the names in connection.json, or start the service with --domain.';
       return refuse(request, reply, new Failure(421, 'MisdirectedRequest', words), 'stranger', habitsOf.arm);
     }
     const name = passage.arrival.place === 'hsm' ? 'hsm' : 'management';
@@ -211,9 +229,16 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     const exchange = exchangeOf(request);
     const failure = failureOf(error, habits);
     if (failure.status >= 500) log.error({ requestId: exchange.requestId, err: error, route }, 'a request failed');
-    else if (failure.cause !== undefined) log.debug({ requestId: exchange.requestId, cause: String(failure.cause), route }, 'a request was refused');
+    else if (failure.cause !== undefined)
+      log.debug({ requestId: exchange.requestId, cause: String(failure.cause), route }, 'a request was refused');
     const headers = { ...habits.headers(exchange), 'content-type': habits.contentType, ...failure.headers };
-    return send(request, reply, { status: failure.status, headers, body: JSON.stringify(habits.error(failure, exchange)) }, route, 'refused');
+    return send(
+      request,
+      reply,
+      { status: failure.status, headers, body: JSON.stringify(habits.error(failure, exchange)) },
+      route,
+      'refused',
+    );
   }
 
   function send(request: FastifyRequest, reply: FastifyReply, answer: Answer, route: string, room: string): FastifyReply {

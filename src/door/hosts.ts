@@ -41,5 +41,6 @@ const OVERRIDABLE = new Set(['PUT', 'PATCH', 'DELETE']);
 /** Where verbs are blocked on the way, a POST to an HSM may name the one it stands for (Key Vault REST reference, "X-HTTP-METHOD"). */
 export function overrideMethod(request: IncomingMessage): void {
   const wanted = request.headers['x-http-method'];
-  if (request.method === 'POST' && typeof wanted === 'string' && OVERRIDABLE.has(wanted.toUpperCase())) request.method = wanted.toUpperCase();
+  if (request.method === 'POST' && typeof wanted === 'string' && OVERRIDABLE.has(wanted.toUpperCase()))
+    request.method = wanted.toUpperCase();
 }

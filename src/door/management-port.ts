@@ -41,8 +41,7 @@ export async function openManagementPort(port: number, answers: ManagementAnswer
     const page = PAGES.get((request.url ?? '').replace(/\?.*$/, ''));
     if (request.method !== 'GET' && request.method !== 'HEAD') send({ status: 405, type: TEXT, text: 'only GET\n' });
     else if (page === undefined) send({ status: 404, type: TEXT, text: `one of: ${[...PAGES.keys()].join(' ')}\n` });
-    else
-      Promise.resolve(page(answers)).then(send, () => send({ status: 500, type: TEXT, text: 'the figures could not be collected\n' }));
+    else Promise.resolve(page(answers)).then(send, () => send({ status: 500, type: TEXT, text: 'the figures could not be collected\n' }));
   });
   server.requestTimeout = 10_000;
   await listening(server, port);

@@ -1,0 +1,157 @@
+// The program: its first word chooses a command, which is loaded only then. Results go to stdout, everything else to stderr.
+
+import { UsageError } from './config.ts';
+
+const HELP = `Strongroom: a Managed HSM that anyone can run
+
+usage: ./strongroom [--data DIR] COMMAND …
+
+  quickstart [--exit]        start a service in a fresh data folder and perform the whole quickstart, each command shown
+  start [SETTING]…           the service in the foreground; start --help lists the settings
+  Verb-Noun -Param value …   one cmdlet, for example Get-AzKeyVaultManagedHsm; Get-Command lists them, Get-Help explains one
+  run FILE.ps1               a script of cmdlets
+  -Command "…"               one line
+  shell                      a prompt
+  connect CLIENT             what points a client here: az, powershell, js, python, go, java, terraform, env
+  doctor                     looks at names, ports, trust and versions, and says how to mend each
+  --version                  the version
+
+The data folder is --data, else $STRONGROOM_DATA, else ~/.strongroom.
+`;
+
+type Command = (args: readonly string[], data: string | undefined) => Promise<number>;
+
+// biome-ignore format: a table reads by its columns
+const COMMANDS: Readonly<Record<string, Command>> = {
+  start,
+  quickstart,
+  run,
+  '-command':  async (args, data) => (await loadShell(data)).script(args.join(' '), {}),
+  shell:       async (_args, data) => (await loadShell(data)).prompt(),
+  connect:     async (args, data) => (await import('./connect.ts')).runConnect(withData(args, data)),
+  doctor:      async (args, data) => (await import('./doctor.ts')).runDoctorCommand(withData(args, data)),
+  help:        async () => print(HELP),
+  '-h':        async () => print(HELP),
+  '--help':    async () => print(HELP),
+  version:     async () => print(`${(await import('./main.ts')).VERSION}\n`),
+  '--version': async () => print(`${(await import('./main.ts')).VERSION}\n`),
+};
+
+const CMDLET = /^[a-z]+-[a-z0-9]+$/i;
+
+async function program(words: readonly string[]): Promise<number> {
+  const { data, rest } = leadingData(words);
+  const [first, ...args] = rest;
+  if (first === undefined) {
+    process.stderr.write(HELP);
+    return 2;
+  }
+  const command = COMMANDS[first.toLowerCase()];
+  if (command !== undefined) return command(args, data);
+  if (CMDLET.test(first)) return (await loadShell(data)).cmdlet(rest);
+  throw new UsageError(`there is no command '${first}'; ./strongroom --help lists them`);
+}
+
+/** `--data DIR` may stand before any command. */
+function leadingData(words: readonly string[]): { data: string | undefined; rest: readonly string[] } {
+  const [flag = '', value, ...rest] = words;
+  if (flag.startsWith('--data=')) return { data: flag.slice('--data='.length), rest: words.slice(1) };
+  if (flag !== '--data') return { data: undefined, rest: words };
+  if (value === undefined) throw new UsageError('--data wants a folder');
+  return { data: value, rest };
+}
+
+function withData(args: readonly string[], data: string | undefined): readonly string[] {
+  return data === undefined ? args : [...args, '--data', data];
+}
+
+async function print(text: string): Promise<number> {
+  process.stdout.write(text);
+  return 0;
+}
+
+async function start(args: readonly string[], data: string | undefined): Promise<number> {
+  const { readConfig, settingsHelp } = await import('./config.ts');
+  if (args.some((word) => word === '--help' || word === '-h')) {
+    return print(
+      `usage: ./strongroom start [SETTING]…\n\nThe service in the foreground. When it answers it prints one line: ready, and the path of connection.json.\n\n${settingsHelp()}\n`,
+    );
+  }
+  const config = readConfig(withData(args, data));
+  const { startService } = await import('./main.ts');
+  const stop = interrupted();
+  const service = await startService(config);
+  process.stdout.write(`ready ${service.connectionFile}\n`);
+  const reason = await Promise.race([stop, service.broken]);
+  await service.close();
+  if (reason instanceof Error) throw reason;
+  return 0;
+}
+
+async function quickstart(args: readonly string[], data: string | undefined): Promise<number> {
+  const { QUICKSTART_HELP, runQuickstart } = await import('./quickstart.ts');
+  if (args.some((word) => word === '--help' || word === '-h')) return print(QUICKSTART_HELP);
+  const { startService } = await import('./main.ts');
+  const stop = interrupted();
+  return runQuickstart(withData(args, data), {
+    start: (config) => startService(config),
+    runScript: async (text, dataFolder) => (await loadShell(dataFolder)).script(text, { echo: true, name: 'quickstart.ps1' }),
+    interrupted: () => stop,
+  });
+}
+
+async function run(args: readonly string[], data: string | undefined): Promise<number> {
+  const [file, ...rest] = args;
+  if (file === undefined || rest.length > 0) throw new UsageError('usage: ./strongroom run FILE.ps1');
+  const { readFile } = await import('node:fs/promises');
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`cannot read '${file}': ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`);
+  });
+  return (await loadShell(data)).script(text.replace(/^\uFEFF/, ''), { name: file });
+}
+
+interface Shell {
+  cmdlet(words: readonly string[]): Promise<number>;
+  script(text: string, options: { readonly echo?: boolean; readonly name?: string }): Promise<number>;
+  prompt(): Promise<number>;
+}
+
+/** The language with the cmdlets in it, for the service of this data folder. */
+async function loadShell(data: string | undefined): Promise<Shell> {
+  const [{ runPrompt, runScript, runShell }, { nodeHost }, { cmdlets, openSession }] = await Promise.all([
+    import('./shell/main.ts'),
+    import('./shell/node-host.ts'),
+    import('./shell/cmdlets/all.ts'),
+  ]);
+  const host = nodeHost();
+  const session = openSession(host, { data });
+  return {
+    cmdlet: (words) => runShell(words, host, session, cmdlets),
+    script: (text, options) => runScript(text, host, session, cmdlets, options),
+    prompt: () => runPrompt(host, session, cmdlets),
+  };
+}
+
+/** Resolves at the first SIGTERM or Ctrl-C; a second one ends the program at once. */
+function interrupted(): Promise<void> {
+  return new Promise((done) => {
+    for (const [signal, number] of [
+      ['SIGTERM', 15],
+      ['SIGINT', 2],
+    ] as const) {
+      process.once(signal, () => {
+        done();
+        process.once(signal, () => process.exit(128 + number));
+      });
+    }
+  });
+}
+
+try {
+  process.exitCode = await program(process.argv.slice(2));
+} catch (error) {
+  // Words for the terminal; the trace of a mistake of our own is asked for with STRONGROOM_TRACE.
+  const text = error instanceof Error ? (process.env.STRONGROOM_TRACE ? (error.stack ?? error.message) : error.message) : String(error);
+  process.stderr.write(`strongroom: ${text}\n`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}

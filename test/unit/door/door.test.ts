@@ -1,0 +1,344 @@
+// The door with rooms of the test's own behind it: real TLS, real HTTP, real tables; what is behind the tables is made up here.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type IncomingHttpHeaders, request } from 'node:https';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { pino } from 'pino';
+import * as v from 'valibot';
+import { systemClock } from '../../../src/core/clock.ts';
+import { keyNotFound } from '../../../src/core/errors-keyvault.ts';
+import { Failure } from '../../../src/core/failure.ts';
+import { nothing, page, reply } from '../../../src/core/reply.ts';
+import { type Method, operation, type Room, type Row, serveRows, type Visit } from '../../../src/core/route.ts';
+import { type Urls, urlsFor } from '../../../src/core/urls.ts';
+import { type Authority, openAuthority } from '../../../src/door/certificate-authority.ts';
+import { type Door, openDoor } from '../../../src/door/door.ts';
+import { doorMetrics } from '../../../src/door/metrics.ts';
+import { certificates } from '../../../src/door/tls.ts';
+
+const TENANT = '11111111-1111-4111-8111-111111111111';
+const GOOD = 'a-good-token';
+const HSM = 'my-hsm.managedhsm.localhost';
+
+let folder: string;
+let authority: Authority;
+let door: Door;
+let urls: Urls;
+const logged: string[] = [];
+const written: unknown[] = [];
+/** What admission was asked, in order. */
+const visits: Visit[] = [];
+
+function row(
+  method: Method,
+  path: string,
+  action: string,
+  run: (call: unknown) => unknown,
+  body: v.GenericSchema = v.unknown(),
+): Row<string, object, object, undefined> {
+  const shapes = { path: v.record(v.string(), v.string()), query: v.record(v.string(), v.string()), body };
+  return { mode: 'read', method, path, action, guard: undefined, operation: operation(shapes, (_world: object, call) => run(call)) };
+}
+
+function roomOf(name: Room['name'], dialect: Room['dialect'], rows: readonly Row<string, object, object, undefined>[]): Room {
+  const admit = async (of: Row<string, object, object, undefined>, visit: Visit): Promise<object> => {
+    visits.push(visit);
+    if (of.action === 'refused') throw new Failure(403, 'AccessDenied', 'Not authorized');
+    return {};
+  };
+  return { name, dialect, rows: serveRows(rows, { read: admit, write: admit, headers: () => ({ 'x-ms-keyvault-region': 'norwayeast' }) }) };
+}
+
+const Signing = v.object({ value: v.string(), count: v.optional(v.number('count is a number')) });
+
+const rooms: readonly Room[] = [
+  roomOf('hsm', 'keyvault', [
+    row('GET', '/keys/:name', 'keys/read/action', (call) => ({ seen: (call as Visit).path })),
+    row('GET', '/keys/:name/missing', 'keys/read/action', () => {
+      throw keyNotFound('https://hsm/keys/k');
+    }),
+    row('GET', '/broken', 'keys/read/action', () => {
+      throw new Error('the secret is hunter2');
+    }),
+    row('POST', '/keys/:name/sign', 'keys/sign/action', (call) => ({ body: (call as { body: unknown }).body }), Signing),
+    row('POST', '/refused', 'refused', () => ({}), Signing),
+    row('PUT', '/keys/:name', 'keys/import/action', () => ({ method: 'PUT' })),
+    row('DELETE', '/keys/:name', 'keys/delete', () => nothing()),
+    { ...row('POST', '/write', 'keys/create', () => ({})), mode: 'write' },
+  ]),
+  roomOf('management', 'arm', [
+    row('GET', '/subscriptions/:id', 'read', () => ({ is: 'subscription' })),
+    row('GET', '/metadata/endpoints', 'anonymous', () => ({ is: 'metadata' })),
+  ]),
+  roomOf('identity', 'oauth', [
+    row('POST', '/:tenant/oauth2/token', 'anonymous', (call) =>
+      reply(200, (call as { body: unknown }).body, { 'cache-control': 'no-store' }),
+    ),
+    row('GET', '/devicelogin', 'anonymous', () => page('<h1>hello</h1>')),
+    row('GET', '/:tenant/wrong', 'anonymous', () => {
+      throw new Failure(400, 'invalid_grant', 'AADSTS50126: Wrong.', { members: { error_codes: [50126] } });
+    }),
+  ]),
+  roomOf('graph', 'graph', [row('GET', '/v1.0/:segment', 'Directory.Read', () => ({ is: 'graph' }))]),
+];
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'strongroom-door-'));
+  authority = await openAuthority(folder, systemClock);
+  urls = urlsFor('localhost', await freePort());
+  door = await openDoor({
+    rooms,
+    verifyToken: async (token, audience) =>
+      token === GOOD || token === `${GOOD}-${audience}`
+        ? { valid: true, caller: { kind: 'application', tenantId: TENANT, objectId: 'o', clientId: 'c', groups: [] } }
+        : { valid: false, description: 'The token has expired.' },
+    write: async (asked) => {
+      written.push(asked);
+      return { written: true };
+    },
+    urls,
+    tenantId: TENANT,
+    version: 'test-1',
+    clock: systemClock,
+    log: pino({ level: 'debug' }, { write: (line: string) => logged.push(line) }),
+    metrics: doorMetrics(),
+    addresses: [],
+  });
+  await door.listen({
+    certificates: certificates(authority.leaf, 'localhost', [], systemClock),
+    hosts: ['127.0.0.1'],
+    port: urls.port,
+    reusePort: false,
+  });
+});
+
+after(async () => {
+  await door.close();
+  await rm(folder, { recursive: true });
+});
+
+interface Got {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  readonly json: Record<string, Record<string, unknown>>;
+}
+
+interface Asked {
+  readonly host?: string;
+  readonly token?: string | undefined;
+  readonly body?: string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+function ask(method: string, path: string, { host = HSM, token, body, headers = {} }: Asked = {}): Promise<Got> {
+  return new Promise((done, failed) => {
+    const sent = {
+      host: `${host}:${urls.port}`,
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }),
+      ...headers,
+    };
+    const servername = host === '127.0.0.1' ? '' : host;
+    const options = {
+      method,
+      path,
+      host: '127.0.0.1',
+      port: urls.port,
+      servername,
+      headers: sent,
+      ca: authority.certificate,
+      agent: false,
+    };
+    // Whoever asks for a stranger's name gets the certificate of ours, and goes on all the same.
+    const careless = host === 'evil.example' ? { checkServerIdentity: () => undefined } : {};
+    const call = request({ ...options, ...careless }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+      response.on('end', () => {
+        const isJson = String(response.headers['content-type']).includes('json') && text.startsWith('{');
+        done({ status: response.statusCode ?? 0, headers: response.headers, text, json: isJson ? JSON.parse(text) : {} });
+      });
+    });
+    call.on('error', failed).end(body);
+  });
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done) => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => done(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+test('without a token a GET is challenged with OK, and the resource carries the port', async () => {
+  const got = await ask('GET', '/keys/k?api-version=7.5');
+  assert.equal(got.status, 401);
+  assert.equal(got.text, 'OK');
+  assert.equal(
+    got.headers['www-authenticate'],
+    `Bearer authorization="https://localhost:${urls.port}/${TENANT}", resource="https://managedhsm.localhost:${urls.port}"`,
+  );
+  assert.equal(got.headers['x-ms-build-version'], 'test-1');
+  assert.match(String(got.headers['x-ms-request-id']), /^[0-9a-f]{8}-[0-9a-f]{4}-1[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  assert.match(String(got.headers['x-ms-server-latency']), /^\d+$/);
+});
+
+test('without a token a POST is challenged with nothing, before its body is looked at', async () => {
+  const before = visits.length;
+  const got = await ask('POST', '/keys/k/sign', { body: '{ this is not JSON' });
+  assert.equal(got.status, 401);
+  assert.equal(got.text, '');
+  assert.equal(got.headers['content-length'], '0');
+  assert.equal(visits.length, before);
+});
+
+test('a token that is no good is challenged again, with words', async () => {
+  const got = await ask('GET', '/keys/k', { token: 'bad' });
+  assert.equal(got.status, 401);
+  assert.equal(got.json.error?.code, 'Unauthorized');
+  assert.match(String(got.headers['www-authenticate']), /^Bearer authorization=/);
+});
+
+test('each room asks for tokens of its own audience', async () => {
+  assert.equal((await ask('GET', '/keys/k', { token: `${GOOD}-hsm` })).status, 200);
+  assert.equal((await ask('GET', '/keys/k', { token: `${GOOD}-management` })).status, 401);
+  assert.equal((await ask('GET', '/subscriptions/s', { host: 'localhost', token: `${GOOD}-management` })).status, 200);
+  assert.equal((await ask('GET', '/subscriptions/s', { host: 'localhost', token: `${GOOD}-hsm` })).status, 401);
+  assert.equal((await ask('GET', '/v1.0/me', { host: 'localhost', token: `${GOOD}-graph` })).status, 200);
+});
+
+test('whoever may not pass is refused before the body is read', async () => {
+  const got = await ask('POST', '/refused', { token: GOOD, body: '{ this is not JSON' });
+  assert.equal(got.status, 403);
+  assert.equal(got.json.error?.code, 'AccessDenied');
+});
+
+test('the path of a key is found in any case, with doubled and trailing slashes, and keeps the case of its name', async () => {
+  for (const path of ['/keys/MyKey', '/KEYS/MyKey', '/keys//MyKey', '/keys/MyKey/', '//keys/MyKey//']) {
+    assert.deepEqual((await ask('GET', path, { token: GOOD })).json, { seen: { name: 'MyKey' } }, path);
+  }
+});
+
+test('an answer has the headers of the service', async () => {
+  const { headers } = await ask('GET', '/keys/k', { token: GOOD });
+  assert.equal(headers['x-ms-keyvault-region'], 'norwayeast');
+  assert.equal(headers['x-ms-keyvault-network-info'], 'conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=Ipv4;');
+  assert.equal(headers['cache-control'], 'no-cache');
+  assert.equal(headers['x-content-type-options'], 'nosniff');
+  assert.equal(headers['content-type'], 'application/json; charset=utf-8');
+});
+
+test('an error says which activity it was, and leaves region and network out', async () => {
+  const got = await ask('GET', '/keys/k/missing', { token: GOOD });
+  assert.equal(got.status, 404);
+  assert.equal(got.json.error?.message, `Key not found: https://hsm/keys/k (Activity ID: ${got.headers['x-ms-request-id']})`);
+  assert.equal(got.headers['x-ms-keyvault-region'], undefined);
+});
+
+test('a mistake of ours is a 500 that tells nothing, and the log tells the rest', async () => {
+  const got = await ask('GET', '/broken', { token: GOOD });
+  assert.equal(got.status, 500);
+  assert.equal(got.json.error?.code, 'InternalServerError');
+  assert.doesNotMatch(got.text, /hunter2/);
+  assert.ok(logged.some((line) => line.includes('hunter2') && line.includes(String(got.headers['x-ms-request-id']))));
+});
+
+test('the log has no token, no query and no body', async () => {
+  await ask('POST', '/keys/k/sign?api-version=7.5&secret=in-the-query', { token: GOOD, body: '{"value":"in-the-body"}' });
+  assert.deepEqual(
+    logged.filter((line) => line.includes(GOOD) || line.includes('in-the-query') || line.includes('in-the-body')),
+    [],
+  );
+});
+
+test('bodies: JSON is parsed, what is no JSON and what the shape refuses are BadParameter, nothing at all is Nocontentprovided', async () => {
+  assert.deepEqual((await ask('POST', '/keys/k/sign', { token: GOOD, body: '{"value":"x","more":1}' })).json, { body: { value: 'x' } });
+  const cases = [
+    ['{', 'BadParameter', /not valid JSON/],
+    ['{}', 'BadParameter', /^Property value is required/],
+    ['{"value":{"a":"b"}}', 'BadParameter', /^Property value is not valid/],
+    ['{"value":"x","count":"secret"}', 'BadParameter', /^count is a number/],
+    ['', 'Nocontentprovided', /No content provided/],
+  ] as const;
+  for (const [body, code, words] of cases) {
+    const got = await ask('POST', '/keys/k/sign', { token: GOOD, body });
+    assert.equal(got.status, 400);
+    assert.equal(got.json.error?.code, code);
+    assert.match(String(got.json.error?.message), words);
+  }
+});
+
+test('a body that is too large is refused, and the next request is answered', async () => {
+  const got = await ask('POST', '/keys/k/sign', { token: GOOD, body: Buffer.alloc((1 << 20) + 1, 0x20) });
+  assert.equal(got.status, 413);
+  assert.equal((await ask('GET', '/keys/k', { token: GOOD })).status, 200);
+});
+
+test('a row that may write goes to where the writer is, with what the request carried', async () => {
+  const got = await ask('POST', '/write?api-version=7.5', { token: GOOD, body: '{"a":1}' });
+  assert.deepEqual(got.json, { written: true });
+  const [asked] = written as { room: number; row: number; carried: unknown; visit: Visit }[];
+  assert.deepEqual(asked?.carried, { query: { 'api-version': '7.5' }, body: { a: 1 } });
+  assert.deepEqual([asked?.room, asked?.row, asked?.visit.apiVersion], [0, 7, '7.5']);
+});
+
+test('where verbs are blocked, a POST may name the one it stands for', async () => {
+  assert.deepEqual((await ask('POST', '/keys/k', { token: GOOD, body: '{}', headers: { 'x-http-method': 'PUT' } })).json, {
+    method: 'PUT',
+  });
+  assert.equal((await ask('POST', '/keys/k', { token: GOOD, headers: { 'x-http-method': 'DELETE' } })).status, 204);
+});
+
+test('a host that is not ours is refused whatever it asks', async () => {
+  const got = await ask('GET', '/keys/k', { host: 'evil.example', token: GOOD });
+  assert.equal(got.status, 421);
+  assert.equal((await ask('GET', '/~hsm/keys/k', { host: 'localhost', token: GOOD })).status, 404);
+});
+
+test('the resource manager without a token answers in its own words and names the authority', async () => {
+  const got = await ask('GET', '/subscriptions/s', { host: 'localhost' });
+  assert.equal(got.status, 401);
+  assert.equal(got.json.error?.code, 'AuthenticationFailed');
+  assert.match(String(got.headers['www-authenticate']), new RegExp(`^Bearer authorization_uri="https://localhost:${urls.port}/${TENANT}"`));
+  assert.equal((await ask('GET', '/subscriptions/s', { host: 'localhost', token: 'bad' })).json.error?.code, 'ExpiredAuthenticationToken');
+  assert.equal((await ask('GET', '/metadata/endpoints', { host: 'localhost' })).status, 200);
+});
+
+test('a login error has trace, correlation and time; its description has them too', async () => {
+  const got = await ask('GET', '/common/wrong', { host: 'localhost', headers: { 'client-request-id': 'my-request' } });
+  const error = got.json as unknown as Record<string, unknown>;
+  assert.equal(error.error, 'invalid_grant');
+  assert.match(
+    String(error.error_description),
+    /^AADSTS50126: Wrong\. Trace ID: \S+ Correlation ID: my-request Timestamp: \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ$/,
+  );
+  assert.deepEqual(error.error_codes, [50126]);
+  assert.equal(error.correlation_id, 'my-request');
+  assert.equal(error.error_uri, `https://localhost:${urls.port}/error?code=50126`);
+});
+
+test('a form is read as its fields, the first of each name', async () => {
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  const got = await ask('POST', '/common/oauth2/token', { host: 'localhost', body: 'a=1&b=two+words&a=2', headers });
+  assert.deepEqual(got.json, { a: '1', b: 'two words' });
+  assert.equal(got.headers['cache-control'], 'no-store');
+});
+
+test('a page goes out as it is', async () => {
+  const got = await ask('GET', '/devicelogin', { host: 'localhost' });
+  assert.equal(got.text, '<h1>hello</h1>');
+  assert.equal(got.headers['content-type'], 'text/html; charset=utf-8');
+});
+
+test('each name has a certificate of its own, and a bare address has the one of the fixed names', async () => {
+  for (const host of [HSM, 'localhost', 'login.localhost', '127.0.0.1']) {
+    assert.equal((await ask('GET', '/metadata/endpoints', { host })).status, host === HSM ? 401 : 200, host);
+  }
+});
