@@ -28,6 +28,7 @@ import { processMetrics } from './door/metrics.ts';
 import { graphRoom } from './graph/room.ts';
 import { hsmPort } from './hsm/lifecycle.ts';
 import { hsmRoom } from './hsm/room.ts';
+import { returnUnconfirmed } from './hsm/pool.ts';
 import { sweepHsms } from './hsm/sweep.ts';
 import { type OpenTenant, openTenant } from './identity/open-tenant.ts';
 import { identityRoom } from './identity/room.ts';
@@ -118,6 +119,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const crew: Crew = { peers: new Set(), committed: [] };
   const store = await openEmbeddedStore(config.dataFolder, { versions, committed: (tags) => tellOfCommit(crew, tags) });
   cleanup.push(() => store.close());
+  await returnUnconfirmed(store.write);
   const crypto = openCryptoModule({ rootKey: rootKey.bytes });
   cleanup.push(() => crypto.close());
   crew.committed.push((tags) => freeKeys(crypto, tags));
@@ -265,6 +267,7 @@ export function freeKeys(crypto: CryptoModule, tags: readonly Tag[]): void {
   for (const tag of tags) {
     const [, hsmId, name] = /^key:([^/]+)\/(.+)$/.exec(tag) ?? [];
     if (hsmId !== undefined && name !== undefined) crypto.dropKey(hsmId, name);
+    if (tag.startsWith('domain:')) crypto.dropDomain(tag.slice('domain:'.length));
   }
 }
 

@@ -76,10 +76,28 @@ export function roleAssignmentNotFound(): Failure {
   return new Failure(404, 'RoleAssignmentNotFound', 'Requested role assignment not found');
 }
 
+export function roleAssignmentExists(): Failure {
+  return new Failure(409, 'RoleAssignmentExists', 'The role assignment already exists.');
+}
+
 export function roleDefinitionNotFound(): Failure {
   return new Failure(404, 'RoleDefinitionNotFound', 'Requested role definition not found');
 }
 
 export function resourceNotFound(message: string): Failure {
   return new Failure(404, 'NotFound', message);
+}
+
+export function unsupportedApiVersion(version: string): Failure {
+  const message = `The api-version '${version.slice(0, 40)}' is not one that this service knows. Use 7.2 to 7.6, or a dated one such as 2025-07-01.`;
+  return new Failure(400, 'BadParameter', message);
+}
+
+export function invalidSetting(): Failure {
+  return new Failure(400, 'InvalidSetting', 'Invalid setting name. Please check the spelling of the setting name to update.');
+}
+
+/** What the real service does and this version does not; docs/divergences.md lists them. */
+export function notSupported(message: string): Failure {
+  return new Failure(400, 'NotSupported', message);
 }

@@ -1,6 +1,6 @@
 // The proven things that a data-plane operation works with. Only pool.ts makes an HSM value, and only for an HSM in that state.
 
-import type { Caller } from '../core/caller.ts';
+import type { SignedIn } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Versions } from '../core/coherence.ts';
 import type { Urls } from '../core/urls.ts';
@@ -19,7 +19,12 @@ export interface HsmParts {
   readonly versions: Versions;
 }
 
-export interface Hsm {
+/** What has a schedule or changes states, on the main thread. */
+export interface HsmWriteParts extends HsmParts {
+  readonly write: Store['write'];
+}
+
+interface HsmFacts {
   readonly id: string;
   /** As it was created, `ContosoMHSM`. */
   readonly name: string;
@@ -33,22 +38,33 @@ export interface Hsm {
   readonly domain: DomainAtRest;
 }
 
-export interface ActiveHsm extends Hsm {
+export interface ActiveHsm extends HsmFacts {
   readonly state: 'active';
 }
 
 /** Before its security domain has been downloaded, or while the download is being confirmed. */
-export interface InactiveHsm extends Hsm {
+export interface InactiveHsm extends HsmFacts {
   readonly state: 'not-activated' | 'confirming';
 }
 
-/** The world of an operation that reads or uses keys. */
-export interface ActiveReads {
-  readonly hsm: ActiveHsm;
-  readonly caller: Caller;
+export type Hsm = ActiveHsm | InactiveHsm;
+
+/** The world of an operation that answers whatever the HSM's state. */
+export interface HsmReads {
+  readonly hsm: Hsm;
+  readonly caller: SignedIn;
   readonly read: Reader;
   readonly crypto: CryptoModule;
   readonly clock: Clock;
+}
+
+export interface HsmWrites extends HsmReads {
+  readonly write: Store['write'];
+}
+
+/** The world of an operation that reads or uses keys. */
+export interface ActiveReads extends HsmReads {
+  readonly hsm: ActiveHsm;
   readonly keys: KeyCache;
 }
 

@@ -136,6 +136,22 @@ export interface Tables {
     created_at: number;
   };
 
+  /** Custom roles; the built-in ones are in the code. */
+  role_definitions: {
+    hsm_id: string;
+    /** A GUID in lower case. */
+    name: string;
+    role_name: string;
+    description: string;
+    scopes_json: string;
+    actions_json: string;
+    not_actions_json: string;
+    created_at: number;
+  };
+
+  /** What was set; a setting that nobody has touched has no row. */
+  hsm_settings: { hsm_id: string; name: string; value: string };
+
   keys: {
     hsm_id: string;
     name: string;

@@ -151,6 +151,27 @@ export async function up({ schema }: Kysely<unknown>): Promise<void> {
     .execute();
 
   await schema
+    .createTable('role_definitions')
+    .addColumn('hsm_id', 'text', (c) => c.notNull().references('hsms.id').onDelete('cascade'))
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('role_name', 'text', (c) => c.notNull())
+    .addColumn('description', 'text', (c) => c.notNull())
+    .addColumn('scopes_json', 'text', (c) => c.notNull())
+    .addColumn('actions_json', 'text', (c) => c.notNull())
+    .addColumn('not_actions_json', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addPrimaryKeyConstraint('role_definitions_key', ['hsm_id', 'name'])
+    .execute();
+
+  await schema
+    .createTable('hsm_settings')
+    .addColumn('hsm_id', 'text', (c) => c.notNull().references('hsms.id').onDelete('cascade'))
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('value', 'text', (c) => c.notNull())
+    .addPrimaryKeyConstraint('hsm_settings_key', ['hsm_id', 'name'])
+    .execute();
+
+  await schema
     .createTable('keys')
     .addColumn('hsm_id', 'text', (c) => c.notNull().references('hsms.id').onDelete('cascade'))
     .addColumn('name', 'text', (c) => c.notNull())

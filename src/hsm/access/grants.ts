@@ -1,0 +1,68 @@
+// Who holds what in an HSM, read from the store once and kept until a commit touches it. Every thread has its own copy.
+
+import { CoherentCache, type Versions } from '../../core/coherence.ts';
+import type { Reader } from '../../store/store.ts';
+import { BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
+import type { DataAction } from './actions.ts';
+import type { Grant } from './decide.ts';
+
+const HSMS = 1000;
+
+/** What commits that change the access to this HSM touch. */
+export function accessTag(hsmId: string): string {
+  return `access:${hsmId}`;
+}
+
+/** The grants of one HSM, by the principal that holds them. */
+export type Grants = ReadonlyMap<string, readonly Grant[]>;
+
+export interface AccessCache {
+  /** Every grant to any of these principals. */
+  grantsOf(hsmId: string, principals: readonly string[]): Promise<readonly Grant[]>;
+}
+
+export function openAccessCache(read: Reader, versions: Versions): AccessCache {
+  const cache = new CoherentCache<Grants>(versions, { max: HSMS });
+  return {
+    grantsOf: async (hsmId, principals) => {
+      const grants = await cache.get(hsmId, accessTag(hsmId), () => loadGrants(read, hsmId));
+      return principals.flatMap((principal) => grants.get(principal) ?? []);
+    },
+  };
+}
+
+async function loadGrants(read: Reader, hsmId: string): Promise<Grants> {
+  const assignments = await read
+    .selectFrom('role_assignments')
+    .select(['principal_id', 'scope_key', 'role_definition_id'])
+    .where('hsm_id', '=', hsmId)
+    .execute();
+  const roles = new Map((await allRoles(read, hsmId)).map((role) => [role.name, role]));
+  const grants = new Map<string, Grant[]>();
+  for (const { principal_id, scope_key, role_definition_id } of assignments) {
+    const role = roles.get(role_definition_id);
+    if (role === undefined) continue;
+    const grant = { principalId: principal_id, scope: scope_key, dataActions: new Set(role.dataActions), notDataActions: new Set(role.notDataActions) };
+    grants.set(principal_id, [...(grants.get(principal_id) ?? []), grant]);
+  }
+  return grants;
+}
+
+/** Built-in roles first, as the service lists them, then the HSM's own in the order in which they were made. */
+export async function allRoles(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<readonly RoleDefinition[]> {
+  const rows = await read.selectFrom('role_definitions').selectAll().where('hsm_id', '=', hsmId).orderBy('created_at').orderBy('name').execute();
+  return [...BUILT_IN_ROLES, ...rows.map(customRole)];
+}
+
+function customRole(row: { name: string; role_name: string; description: string; scopes_json: string; actions_json: string; not_actions_json: string }): RoleDefinition {
+  const actions = (json: string): readonly DataAction[] => JSON.parse(json);
+  return {
+    name: row.name,
+    roleName: row.role_name,
+    description: row.description,
+    type: 'CustomRole',
+    assignableScopes: JSON.parse(row.scopes_json),
+    dataActions: actions(row.actions_json),
+    notDataActions: actions(row.not_actions_json),
+  };
+}

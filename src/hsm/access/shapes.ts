@@ -1,0 +1,72 @@
+// The wire's shapes of role definitions and role assignments, and what their paths and filters may say.
+
+import * as v from 'valibot';
+import { badParameter } from '../../core/errors-keyvault.ts';
+import type { RoleDefinition } from './built-in-roles.ts';
+import { ACTION_PREFIX } from './actions.ts';
+
+const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+export function isGuid(text: string): boolean {
+  return GUID.test(text);
+}
+
+/** `:key` is there for the scope of one key. */
+export const ScopePath = v.object({ key: v.optional(v.string()) });
+export const NamedPath = v.object({ key: v.optional(v.string()), id: v.string() });
+export const ListQuery = v.object({ $filter: v.optional(v.string()) });
+
+export interface Assignment {
+  /** The assignment's GUID in lower case. */
+  readonly name: string;
+  /** `/`, `/keys` or `/keys/{name}`, as it was written. */
+  readonly scope: string;
+  /** GUID in lower case. */
+  readonly roleDefinitionId: string;
+  readonly principalId: string;
+}
+
+/** Sources: recordings of the live service; its ids lack the scope, and that of a definition lacks the first slash. */
+export function wireAssignment({ name, scope, roleDefinitionId, principalId }: Assignment) {
+  return {
+    id: `/providers/Microsoft.Authorization/roleAssignments/${name}`,
+    name,
+    properties: { principalId, roleDefinitionId: definitionId(roleDefinitionId), scope },
+    type: 'Microsoft.Authorization/roleAssignments',
+  };
+}
+
+export function wireDefinition({ name, roleName, description, type, assignableScopes, dataActions, notDataActions }: RoleDefinition) {
+  const prefixed = (actions: readonly string[]): string[] => actions.map((action) => ACTION_PREFIX + action);
+  return {
+    id: definitionId(name),
+    name,
+    properties: {
+      assignableScopes,
+      description,
+      permissions: [{ actions: [], dataActions: prefixed(dataActions), notActions: [], notDataActions: prefixed(notDataActions) }],
+      roleName,
+      type,
+    },
+    type: 'Microsoft.Authorization/roleDefinitions',
+  };
+}
+
+function definitionId(name: string): string {
+  return `Microsoft.KeyVault/providers/Microsoft.Authorization/roleDefinitions/${name}`;
+}
+
+/** The clauses of `$filter` that clients send, joined by `and`. Throws BadParameter for any other. */
+export function readFilter(filter: string | undefined): { readonly principalId?: string; readonly roleName?: string; readonly atScope: boolean } {
+  const found: { principalId?: string; roleName?: string; atScope: boolean } = { atScope: false };
+  for (const clause of (filter ?? '').split(/\s+and\s+/i).map((part) => part.trim())) {
+    if (clause === '') continue;
+    const [, property = '', quoted, bare] = /^(principalId|roleName)\s+eq\s+(?:'((?:[^']|'')*)'|\{?([0-9a-f-]+)\}?)$/i.exec(clause) ?? [];
+    const value = quoted?.replaceAll("''", "'") ?? bare ?? '';
+    if (/^atScope\(\)$/i.test(clause)) found.atScope = true;
+    else if (property.toLowerCase() === 'principalid') found.principalId = value.replace(/^\{|\}$/g, '').toLowerCase();
+    else if (property.toLowerCase() === 'rolename') found.roleName = value.toLowerCase();
+    else throw badParameter("$filter is not supported: use atScope(), principalId eq '{guid}' or roleName eq '{name}', joined by 'and'");
+  }
+  return found;
+}

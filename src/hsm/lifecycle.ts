@@ -1,0 +1,86 @@
+// What the resource manager does to HSMs as a whole: make, change, delete, recover, purge. Each is one step inside the caller's transaction.
+
+import { randomUUID } from 'node:crypto';
+import type { Reader, Writer } from '../store/store.ts';
+import { addAssignment } from './access/assignments.ts';
+import { ADMINISTRATOR } from './access/built-in-roles.ts';
+import { accessTag } from './access/grants.ts';
+import { HSMS_TAG } from './pool.ts';
+import type { HsmParts } from './world.ts';
+
+/** An HSM as the resource manager asks for it. `id` is the GUID under which both sides know it. */
+export interface NewHsm {
+  readonly id: string;
+  readonly name: string;
+  readonly region: string;
+  /** Days, 7 to 90. */
+  readonly retentionDays: number;
+  readonly purgeProtection: boolean;
+  /** Object ids of the principals that may activate it. */
+  readonly administrators: readonly string[];
+}
+
+/** What commits that end an HSM touch: its unsealed domain key goes with it. */
+export function domainTag(hsmId: string): string {
+  return `domain:${hsmId}`;
+}
+
+/** The functions that the resource manager is handed. */
+export function hsmPort({ crypto, clock }: Pick<HsmParts, 'crypto' | 'clock'>) {
+  return {
+    /** A new HSM: not activated, with a domain key of its own, and its administrators at `/`. */
+    async provision(writer: Writer, hsm: NewHsm): Promise<void> {
+      await writer
+        .insertInto('hsms')
+        .values({
+          id: hsm.id,
+          name: hsm.name,
+          name_key: hsm.name.toLowerCase(),
+          state: 'not-activated',
+          deleted: 0,
+          domain_id: randomUUID(),
+          sealed_domain_key: crypto.createDomain(hsm.id),
+          active_at: null,
+          region: hsm.region,
+          retention_days: hsm.retentionDays,
+          purge_protection: hsm.purgeProtection ? 1 : 0,
+          created_at: clock.now(),
+        })
+        .execute();
+      for (const principalId of new Set(hsm.administrators.map((id) => id.toLowerCase()))) {
+        await addAssignment(writer, hsm.id, { name: randomUUID(), scope: '/', roleDefinitionId: ADMINISTRATOR, principalId }, clock.now());
+      }
+      writer.touch(HSMS_TAG);
+    },
+
+    async update(writer: Writer, id: string, settings: { readonly purgeProtection: boolean }): Promise<void> {
+      await writer.updateTable('hsms').set({ purge_protection: settings.purgeProtection ? 1 : 0 }).where('id', '=', id).execute();
+      writer.touch(HSMS_TAG);
+    },
+
+    async softDelete(writer: Writer, id: string): Promise<void> {
+      await writer.updateTable('hsms').set({ deleted: 1 }).where('id', '=', id).execute();
+      writer.touch(HSMS_TAG);
+      writer.touch(domainTag(id));
+    },
+
+    async recover(writer: Writer, id: string): Promise<void> {
+      await writer.updateTable('hsms').set({ deleted: 0 }).where('id', '=', id).execute();
+      writer.touch(HSMS_TAG);
+    },
+
+    /** Everything that belongs to it goes with the row (foreign keys cascade); nothing can bring it back. */
+    async purge(writer: Writer, id: string): Promise<void> {
+      await writer.deleteFrom('hsms').where('id', '=', id).execute();
+      writer.touch(HSMS_TAG);
+      writer.touch(accessTag(id));
+      writer.touch(domainTag(id));
+    },
+
+    /** Whether its security domain has been downloaded and confirmed. */
+    async isActivated(read: Reader, id: string): Promise<boolean> {
+      const row = await read.selectFrom('hsms').select('state').where('id', '=', id).executeTakeFirst();
+      return row?.state === 'active';
+    },
+  };
+}

@@ -1,0 +1,88 @@
+// The HSMs and their states. The only file that makes an HSM value, and the only one that moves an HSM from one state to another:
+//
+//   not-activated ──download──▶ confirming ──(within a second)──▶ active
+//   confirming ──the service ended before it was active──▶ not-activated
+//
+// A deleted HSM keeps its state and answers nothing until it is recovered.
+
+import { CoherentCache } from '../core/coherence.ts';
+import { conflict, resourceNotFound } from '../core/errors-keyvault.ts';
+import { hsmOrigin } from '../core/urls.ts';
+import { asSealedDomainKey } from '../crypto/types.ts';
+import type { Store, Writer } from '../store/store.ts';
+import type { Hsm, HsmParts, HsmWriteParts } from './world.ts';
+
+const HSMS = 1000;
+
+/** What every commit that changes any HSM's row touches. */
+export const HSMS_TAG = 'hsms';
+
+export interface Pool {
+  /** The HSM that this host name belongs to; throws NotFound when there is none, or it is deleted. */
+  hsmAt(host: string): Promise<Hsm>;
+}
+
+export function openPool({ read, urls, versions }: HsmParts): Pool {
+  const cache = new CoherentCache<Hsm | undefined>(versions, { max: HSMS });
+
+  async function load(nameKey: string): Promise<Hsm | undefined> {
+    const row = await read.selectFrom('hsms').selectAll().where('name_key', '=', nameKey).where('deleted', '=', 0).executeTakeFirst();
+    if (row === undefined) return undefined;
+    return {
+      state: row.state,
+      id: row.id,
+      name: row.name,
+      origin: hsmOrigin(urls, row.name),
+      region: row.region,
+      retentionDays: row.retention_days,
+      purgeProtection: row.purge_protection === 1,
+      domainId: row.domain_id,
+      domain: { hsmId: row.id, sealed: asSealedDomainKey(row.sealed_domain_key) },
+    };
+  }
+
+  return {
+    hsmAt: async (host) => {
+      const nameKey = host.slice(0, host.indexOf('.'));
+      const hsm = await cache.get(nameKey, HSMS_TAG, () => load(nameKey));
+      if (hsm === undefined) throw resourceNotFound(`There is no managed HSM at https://${host}. It may have been deleted, or not been created yet.`);
+      return hsm;
+    },
+  };
+}
+
+/** The security domain has been downloaded: an HSM that was waiting for it is now confirming; an active one stays active. */
+export async function markDownloaded(writer: Writer, hsmId: string, now: number): Promise<void> {
+  const hsm = await writer.selectFrom('hsms').select(['state', 'deleted']).where('id', '=', hsmId).executeTakeFirst();
+  if (hsm === undefined || hsm.deleted === 1) throw conflict('The HSM was deleted while its security domain was being prepared.');
+  if (hsm.state === 'confirming') throw downloadUnderWay();
+  if (hsm.state === 'active') return;
+  await writer.updateTable('hsms').set({ state: 'confirming', active_at: now }).where('id', '=', hsmId).execute();
+  writer.touch(HSMS_TAG);
+}
+
+export function downloadUnderWay() {
+  return conflict('The security domain was downloaded a moment ago and the HSM is being activated. Ask for its status at /securitydomain/download/pending.');
+}
+
+/** Confirming HSMs whose time has come are active. */
+export async function activateConfirmed({ read, write, clock }: HsmWriteParts): Promise<void> {
+  const due = await read.selectFrom('hsms').select('id').where('state', '=', 'confirming').where('active_at', '<=', clock.now()).execute();
+  if (due.length === 0) return;
+  await write(async (writer) => {
+    const ids = due.map(({ id }) => id);
+    await writer.updateTable('hsms').set({ state: 'active' }).where('id', 'in', ids).where('state', '=', 'confirming').execute();
+    writer.touch(HSMS_TAG);
+  });
+}
+
+/**
+ * At start: an HSM that was being confirmed when the service ended waits for its download again. The file may never have reached anybody, and it exists
+ * nowhere else.
+ */
+export async function returnUnconfirmed(write: Store['write']): Promise<void> {
+  await write(async (writer) => {
+    await writer.updateTable('hsms').set({ state: 'not-activated', active_at: null }).where('state', '=', 'confirming').execute();
+    writer.touch(HSMS_TAG);
+  });
+}

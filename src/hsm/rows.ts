@@ -1,0 +1,21 @@
+// How the data plane's tables are written: a row names its data action, and the states in which the HSM answers it by which list it stands in.
+
+import type { Method, Operation, ReadRow, WriteRow } from '../core/route.ts';
+import type { DataAction } from './access/actions.ts';
+import type { ActiveReads, ActiveWrites, HsmReads, HsmWrites } from './world.ts';
+
+/** A row that an HSM answers only when it is active. */
+export type ActiveRow = ReadRow<DataAction, ActiveReads, undefined> | WriteRow<DataAction, ActiveWrites, undefined>;
+
+/** A row that an HSM answers before its activation too: those of the security domain. */
+export type EarlyRow = ReadRow<DataAction, HsmReads, undefined> | WriteRow<DataAction, HsmWrites, undefined>;
+
+/** A row that only reads, or uses keys without changing anything. */
+export function reads<World>(method: Method, path: string, action: DataAction, operation: Operation<World>): ReadRow<DataAction, World, undefined> {
+  return { mode: 'read', method, path, action, guard: undefined, operation };
+}
+
+/** A row that may write. */
+export function writes<World>(method: Method, path: string, action: DataAction, operation: Operation<World>): WriteRow<DataAction, World, undefined> {
+  return { mode: 'write', method, path, action, guard: undefined, operation };
+}

@@ -1,0 +1,10 @@
+// What is due in the HSMs: confirmed downloads become activations, and keys whose retention is over go.
+
+import { sweepKeys } from './keys/sweep.ts';
+import { activateConfirmed } from './pool.ts';
+import type { HsmWriteParts } from './world.ts';
+
+export async function sweepHsms(parts: HsmWriteParts): Promise<void> {
+  await activateConfirmed(parts);
+  await sweepKeys(parts);
+}
