@@ -1,9 +1,9 @@
 // What the safe can do, whoever does it: OpenSSL inside Node today, a PKCS#11 token beside it. Callers hand in keys as the store has them
 // and get back public descriptions, sealed bytes and results; no key bytes ever leave through here.
 
-import type { Algorithm } from './algorithms.ts';
+import type { Algorithm, KeyOperation } from './algorithms.ts';
 import type { Custodians } from './security-domain/certificate.ts';
-import type { DomainAtRest, KeyAtRest, KeyIdentity, KeySpec, MadeKey, PrivateJwk, SealedDomainKey } from './types.ts';
+import type { DomainAtRest, KeyAtRest, KeyIdentity, KeyMaterial, KeySpec, MadeKey, PrivateJwk, SealedDomainKey } from './types.ts';
 
 export interface EncryptParameters {
   /** CBC: 16 bytes, required. GCM makes its own. */
@@ -44,6 +44,12 @@ export interface CryptoModule {
 
   /** Takes a private JWK in after checking that it is one consistent key. Throws BadParameter that names the member at fault. */
   import(domain: DomainAtRest, identity: KeyIdentity, jwk: PrivateJwk): MadeKey;
+
+  /**
+   * The algorithm of this name, once it is certain that such a key can do this operation with it. Throws BadParameter for an unknown name, and for one
+   * that does not fit the operation, the key type, the curve or the key size.
+   */
+  algorithm(name: string, operation: KeyOperation, material: KeyMaterial): Algorithm;
 
   /**
    * Encrypts or wraps, as the algorithm's row says. `iv` in the answer is the one used (GCM: made here; CBC: the caller's).

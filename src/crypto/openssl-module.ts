@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import type { Algorithm } from './algorithms.ts';
+import { type Algorithm, algorithmFor, type KeyOperation } from './algorithms.ts';
 import { DOMAIN_KEY_LENGTH, openDomainKey, sealDomainKey } from './domain.ts';
 import type { CryptoModule, DecryptParameters, Encrypted, EncryptParameters } from './module.ts';
 import { decryptWith, encryptWith, mismatch, signWith, verifyWith } from './operations.ts';
@@ -96,6 +96,10 @@ class OpenSslModule implements CryptoModule {
 
   import(domain: DomainAtRest, identity: KeyIdentity, jwk: PrivateJwk): MadeKey {
     return this.#seal(domain, identity, readPrivateJwk(jwk));
+  }
+
+  algorithm(name: string, operation: KeyOperation, material: KeyMaterial): Algorithm {
+    return algorithmFor(name, operation, material);
   }
 
   encrypt(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, parameters: EncryptParameters = {}): Encrypted {

@@ -54,7 +54,11 @@ export function hsmPort({ crypto, clock }: Pick<HsmParts, 'crypto' | 'clock'>) {
     },
 
     async update(writer: Writer, id: string, settings: { readonly purgeProtection: boolean }): Promise<void> {
-      await writer.updateTable('hsms').set({ purge_protection: settings.purgeProtection ? 1 : 0 }).where('id', '=', id).execute();
+      await writer
+        .updateTable('hsms')
+        .set({ purge_protection: settings.purgeProtection ? 1 : 0 })
+        .where('id', '=', id)
+        .execute();
       writer.touch(HSMS_TAG);
     },
 

@@ -45,7 +45,8 @@ export function openPool({ read, urls, versions }: HsmParts): Pool {
     hsmAt: async (host) => {
       const nameKey = host.slice(0, host.indexOf('.'));
       const hsm = await cache.get(nameKey, HSMS_TAG, () => load(nameKey));
-      if (hsm === undefined) throw resourceNotFound(`There is no managed HSM at https://${host}. It may have been deleted, or not been created yet.`);
+      if (hsm === undefined)
+        throw resourceNotFound(`There is no managed HSM at https://${host}. It may have been deleted, or not been created yet.`);
       return hsm;
     },
   };
@@ -62,7 +63,9 @@ export async function markDownloaded(writer: Writer, hsmId: string, now: number)
 }
 
 export function downloadUnderWay() {
-  return conflict('The security domain was downloaded a moment ago and the HSM is being activated. Ask for its status at /securitydomain/download/pending.');
+  return conflict(
+    'The security domain was downloaded a moment ago and the HSM is being activated. Ask for its status at /securitydomain/download/pending.',
+  );
 }
 
 /** Confirming HSMs whose time has come are active. */

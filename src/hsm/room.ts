@@ -33,7 +33,11 @@ export function hsmRoom(parts: HsmParts): Room {
     return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock, keys };
   }
 
-  async function authorised(hsm: Hsm, { path, action }: { readonly path: string; readonly action: DataAction }, { caller, path: named }: Visit) {
+  async function authorised(
+    hsm: Hsm,
+    { path, action }: { readonly path: string; readonly action: DataAction },
+    { caller, path: named }: Visit,
+  ) {
     const scope = scopeOf(path, named);
     if (caller.kind === 'anonymous') throw accessDenied(action, scope);
     const principals = [caller.objectId, ...caller.groups];
@@ -76,4 +80,3 @@ function scopeOf(path: string, named: Readonly<Record<string, string>>): string 
 function refuseToWrite(): never {
   throw new Error('this thread only reads');
 }
-

@@ -11,11 +11,21 @@ export type ActiveRow = ReadRow<DataAction, ActiveReads, undefined> | WriteRow<D
 export type EarlyRow = ReadRow<DataAction, HsmReads, undefined> | WriteRow<DataAction, HsmWrites, undefined>;
 
 /** A row that only reads, or uses keys without changing anything. */
-export function reads<World>(method: Method, path: string, action: DataAction, operation: Operation<World>): ReadRow<DataAction, World, undefined> {
+export function reads<World>(
+  method: Method,
+  path: string,
+  action: DataAction,
+  operation: Operation<World>,
+): ReadRow<DataAction, World, undefined> {
   return { mode: 'read', method, path, action, guard: undefined, operation };
 }
 
 /** A row that may write. */
-export function writes<World>(method: Method, path: string, action: DataAction, operation: Operation<World>): WriteRow<DataAction, World, undefined> {
+export function writes<World>(
+  method: Method,
+  path: string,
+  action: DataAction,
+  operation: Operation<World>,
+): WriteRow<DataAction, World, undefined> {
   return { mode: 'write', method, path, action, guard: undefined, operation };
 }

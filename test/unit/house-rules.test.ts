@@ -26,7 +26,8 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
 /** The files beside the folders. Only main.ts knows every room. */
 const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['*'],
-  'config.ts': ['core'],
+  'worker.ts': ['core', 'crypto', 'door', 'identity', 'store', 'main.ts'],
+  'config.ts': ['core', 'connection-file.ts'],
   'connection-file.ts': ['core'],
   'connect.ts': ['core', 'shell', 'connection-file.ts'],
   'doctor.ts': ['core', 'shell', 'connection-file.ts'],
@@ -124,7 +125,9 @@ function placeOf(file: string): string {
 function mayImport({ from, to, typesOnly }: Import): boolean {
   const [here, there] = [placeOf(from), placeOf(to)];
   const allowed = FOLDERS[here] ?? ENTRANCES[here] ?? [];
-  return here === there || allowed.includes('*') || allowed.includes(there) || (typesOnly && allowed.includes(`types of ${there}`));
+  if (here === there || allowed.includes('*') || allowed.includes(there)) return true;
+  // types.ts has, beside types, the two functions that name what a row holds: they see sealed bytes alone.
+  return allowed.includes(`types of ${there}`) && (typesOnly || to === `src/${there}/types.ts`);
 }
 
 function sentence({ from, to, typesOnly }: Import): string {

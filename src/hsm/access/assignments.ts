@@ -1,7 +1,13 @@
 // Role assignments: who has which role where. The rules that keep an HSM governable stand here: limits, no duplicates, never without an administrator.
 
 import * as v from 'valibot';
-import { badParameter, conflict, roleAssignmentExists, roleAssignmentNotFound, roleDefinitionNotFound } from '../../core/errors-keyvault.ts';
+import {
+  badParameter,
+  conflict,
+  roleAssignmentExists,
+  roleAssignmentNotFound,
+  roleDefinitionNotFound,
+} from '../../core/errors-keyvault.ts';
 import { created } from '../../core/reply.ts';
 import { operation } from '../../core/route.ts';
 import type { Reader, Writer } from '../../store/store.ts';
@@ -73,10 +79,23 @@ export const deleteAssignment = (base: string) =>
   );
 
 /** Adds one that has been checked. */
-export async function addAssignment(writer: Writer, hsmId: string, { name, scope, roleDefinitionId, principalId }: Assignment, now: number): Promise<void> {
+export async function addAssignment(
+  writer: Writer,
+  hsmId: string,
+  { name, scope, roleDefinitionId, principalId }: Assignment,
+  now: number,
+): Promise<void> {
   await writer
     .insertInto('role_assignments')
-    .values({ hsm_id: hsmId, name, scope, scope_key: scope.toLowerCase(), role_definition_id: roleDefinitionId, principal_id: principalId, created_at: now })
+    .values({
+      hsm_id: hsmId,
+      name,
+      scope,
+      scope_key: scope.toLowerCase(),
+      role_definition_id: roleDefinitionId,
+      principal_id: principalId,
+      created_at: now,
+    })
     .execute();
   writer.touch(accessTag(hsmId));
 }
@@ -94,7 +113,13 @@ function definitionIn(id: string): string {
 }
 
 async function assignmentsOf(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<readonly Assignment[]> {
-  const rows = await read.selectFrom('role_assignments').selectAll().where('hsm_id', '=', hsmId).orderBy('created_at').orderBy('name').execute();
+  const rows = await read
+    .selectFrom('role_assignments')
+    .selectAll()
+    .where('hsm_id', '=', hsmId)
+    .orderBy('created_at')
+    .orderBy('name')
+    .execute();
   return rows.map((row) => ({ name: row.name, scope: row.scope, roleDefinitionId: row.role_definition_id, principalId: row.principal_id }));
 }
 
@@ -111,7 +136,9 @@ function refuseDuplicate(existing: readonly Assignment[], wanted: Assignment): v
   const twin = existing.some(
     ({ name, scope, roleDefinitionId, principalId }) =>
       name === wanted.name ||
-      (scope.toLowerCase() === wanted.scope.toLowerCase() && roleDefinitionId === wanted.roleDefinitionId && principalId === wanted.principalId),
+      (scope.toLowerCase() === wanted.scope.toLowerCase() &&
+        roleDefinitionId === wanted.roleDefinitionId &&
+        principalId === wanted.principalId),
   );
   if (twin) throw roleAssignmentExists();
 }
@@ -119,8 +146,11 @@ function refuseDuplicate(existing: readonly Assignment[], wanted: Assignment): v
 function refuseTooMany(existing: readonly Assignment[], scope: string): void {
   const wanted = scope.toLowerCase();
   const limit = isWholeHsm(wanted) ? AT_HSM : AT_KEY;
-  const there = existing.filter(({ scope: at }) => (isWholeHsm(wanted) ? isWholeHsm(at.toLowerCase()) : at.toLowerCase() === wanted)).length;
-  if (there >= limit) throw badParameter(`There are ${limit} role assignments at this scope, which is the limit. Remove one, or assign the role to a group.`);
+  const there = existing.filter(({ scope: at }) =>
+    isWholeHsm(wanted) ? isWholeHsm(at.toLowerCase()) : at.toLowerCase() === wanted,
+  ).length;
+  if (there >= limit)
+    throw badParameter(`There are ${limit} role assignments at this scope, which is the limit. Remove one, or assign the role to a group.`);
 }
 
 /** Without an administrator nobody could ever assign a role again. */
@@ -129,5 +159,6 @@ async function refuseToOrphan(writer: Writer, hsmId: string, { name, roleDefinit
   const others = (await assignmentsOf(writer, hsmId)).filter(
     (other) => other.name !== name && other.roleDefinitionId === ADMINISTRATOR && isWholeHsm(other.scope.toLowerCase()),
   );
-  if (others.length === 0) throw conflict('This is the last Managed HSM Administrator of the HSM. Make another principal an administrator first.');
+  if (others.length === 0)
+    throw conflict('This is the last Managed HSM Administrator of the HSM. Make another principal an administrator first.');
 }

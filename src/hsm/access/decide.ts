@@ -19,7 +19,10 @@ export function isAllowed(grants: readonly Grant[], principals: readonly string[
   const wanted = scope.toLowerCase();
   return grants.some(
     (grant) =>
-      principals.includes(grant.principalId) && covers(grant.scope, wanted) && grant.dataActions.has(action) && !grant.notDataActions.has(action),
+      principals.includes(grant.principalId) &&
+      covers(grant.scope, wanted) &&
+      grant.dataActions.has(action) &&
+      !grant.notDataActions.has(action),
   );
 }
 

@@ -17,7 +17,12 @@ const actionNames = v.optional(v.array(v.string()), []);
 
 const DefinitionBody = v.object({
   properties: v.object({
-    roleName: v.pipe(v.string(), v.trim(), v.minLength(1, 'roleName must not be empty.'), v.maxLength(128, 'roleName is longer than 128 characters.')),
+    roleName: v.pipe(
+      v.string(),
+      v.trim(),
+      v.minLength(1, 'roleName must not be empty.'),
+      v.maxLength(128, 'roleName is longer than 128 characters.'),
+    ),
     description: v.optional(v.pipe(v.string(), v.maxLength(1024, 'description is longer than 1024 characters.')), ''),
     assignableScopes: v.optional(v.array(v.picklist(['/', '/keys'], "assignableScopes may be '/' or '/keys'.")), ['/']),
     permissions: v.pipe(
@@ -27,14 +32,18 @@ const DefinitionBody = v.object({
   }),
 });
 
-export const listDefinitions = operation({ path: ScopePath, query: ListQuery, body: v.unknown() }, async ({ read, hsm }: ActiveReads, { query }) => {
-  const { roleName } = readFilter(query.$filter);
-  const roles = await allRoles(read, hsm.id);
-  return { value: roles.filter((role) => roleName === undefined || role.roleName.toLowerCase() === roleName).map(wireDefinition) };
-});
+export const listDefinitions = operation(
+  { path: ScopePath, query: ListQuery, body: v.unknown() },
+  async ({ read, hsm }: ActiveReads, { query }) => {
+    const { roleName } = readFilter(query.$filter);
+    const roles = await allRoles(read, hsm.id);
+    return { value: roles.filter((role) => roleName === undefined || role.roleName.toLowerCase() === roleName).map(wireDefinition) };
+  },
+);
 
-export const getDefinition = operation({ path: NamedPath, query: v.unknown(), body: v.unknown() }, async ({ read, hsm }: ActiveReads, { path }) =>
-  wireDefinition(definitionNamed(await allRoles(read, hsm.id), path.id)),
+export const getDefinition = operation(
+  { path: NamedPath, query: v.unknown(), body: v.unknown() },
+  async ({ read, hsm }: ActiveReads, { path }) => wireDefinition(definitionNamed(await allRoles(read, hsm.id), path.id)),
 );
 
 /** Creates or replaces a custom role; 201 for both, as the service does. */
@@ -84,21 +93,23 @@ export const putDefinition = operation(
   },
 );
 
-export const deleteDefinition = operation({ path: NamedPath, query: v.unknown(), body: v.unknown() }, ({ hsm, write }: ActiveWrites, { path }) =>
-  write(async (writer) => {
-    const role = definitionNamed(await allRoles(writer, hsm.id), path.id);
-    refuseBuiltIn(role);
-    const used = await writer
-      .selectFrom('role_assignments')
-      .select('name')
-      .where('hsm_id', '=', hsm.id)
-      .where('role_definition_id', '=', role.name)
-      .executeTakeFirst();
-    if (used !== undefined) throw conflict('The role is assigned to somebody. Remove its role assignments first.');
-    await writer.deleteFrom('role_definitions').where('hsm_id', '=', hsm.id).where('name', '=', role.name).execute();
-    writer.touch(accessTag(hsm.id));
-    return wireDefinition(role);
-  }),
+export const deleteDefinition = operation(
+  { path: NamedPath, query: v.unknown(), body: v.unknown() },
+  ({ hsm, write }: ActiveWrites, { path }) =>
+    write(async (writer) => {
+      const role = definitionNamed(await allRoles(writer, hsm.id), path.id);
+      refuseBuiltIn(role);
+      const used = await writer
+        .selectFrom('role_assignments')
+        .select('name')
+        .where('hsm_id', '=', hsm.id)
+        .where('role_definition_id', '=', role.name)
+        .executeTakeFirst();
+      if (used !== undefined) throw conflict('The role is assigned to somebody. Remove its role assignments first.');
+      await writer.deleteFrom('role_definitions').where('hsm_id', '=', hsm.id).where('name', '=', role.name).execute();
+      writer.touch(accessTag(hsm.id));
+      return wireDefinition(role);
+    }),
 );
 
 function definitionNamed(roles: readonly RoleDefinition[], name: string): RoleDefinition {

@@ -2,8 +2,8 @@
 
 import { CoherentCache, type Versions } from '../../core/coherence.ts';
 import type { Reader } from '../../store/store.ts';
-import { BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
 import type { DataAction } from './actions.ts';
+import { BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
 import type { Grant } from './decide.ts';
 
 const HSMS = 1000;
@@ -42,7 +42,12 @@ async function loadGrants(read: Reader, hsmId: string): Promise<Grants> {
   for (const { principal_id, scope_key, role_definition_id } of assignments) {
     const role = roles.get(role_definition_id);
     if (role === undefined) continue;
-    const grant = { principalId: principal_id, scope: scope_key, dataActions: new Set(role.dataActions), notDataActions: new Set(role.notDataActions) };
+    const grant = {
+      principalId: principal_id,
+      scope: scope_key,
+      dataActions: new Set(role.dataActions),
+      notDataActions: new Set(role.notDataActions),
+    };
     grants.set(principal_id, [...(grants.get(principal_id) ?? []), grant]);
   }
   return grants;
@@ -50,11 +55,24 @@ async function loadGrants(read: Reader, hsmId: string): Promise<Grants> {
 
 /** Built-in roles first, as the service lists them, then the HSM's own in the order in which they were made. */
 export async function allRoles(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<readonly RoleDefinition[]> {
-  const rows = await read.selectFrom('role_definitions').selectAll().where('hsm_id', '=', hsmId).orderBy('created_at').orderBy('name').execute();
+  const rows = await read
+    .selectFrom('role_definitions')
+    .selectAll()
+    .where('hsm_id', '=', hsmId)
+    .orderBy('created_at')
+    .orderBy('name')
+    .execute();
   return [...BUILT_IN_ROLES, ...rows.map(customRole)];
 }
 
-function customRole(row: { name: string; role_name: string; description: string; scopes_json: string; actions_json: string; not_actions_json: string }): RoleDefinition {
+function customRole(row: {
+  name: string;
+  role_name: string;
+  description: string;
+  scopes_json: string;
+  actions_json: string;
+  not_actions_json: string;
+}): RoleDefinition {
   const actions = (json: string): readonly DataAction[] => JSON.parse(json);
   return {
     name: row.name,

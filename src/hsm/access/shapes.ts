@@ -2,8 +2,8 @@
 
 import * as v from 'valibot';
 import { badParameter } from '../../core/errors-keyvault.ts';
-import type { RoleDefinition } from './built-in-roles.ts';
 import { ACTION_PREFIX } from './actions.ts';
+import type { RoleDefinition } from './built-in-roles.ts';
 
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
@@ -57,7 +57,11 @@ function definitionId(name: string): string {
 }
 
 /** The clauses of `$filter` that clients send, joined by `and`. Throws BadParameter for any other. */
-export function readFilter(filter: string | undefined): { readonly principalId?: string; readonly roleName?: string; readonly atScope: boolean } {
+export function readFilter(filter: string | undefined): {
+  readonly principalId?: string;
+  readonly roleName?: string;
+  readonly atScope: boolean;
+} {
   const found: { principalId?: string; roleName?: string; atScope: boolean } = { atScope: false };
   for (const clause of (filter ?? '').split(/\s+and\s+/i).map((part) => part.trim())) {
     if (clause === '') continue;

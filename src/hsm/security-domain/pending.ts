@@ -22,7 +22,11 @@ export const pending = (transfer: Transfer) =>
       case 'active':
         return reply(200, { status: 'Success', status_details: 'The resource is active.' }, headers);
       case 'confirming':
-        return reply(200, { status: 'InProgress', status_details: 'The Security Domain is being confirmed.' }, { ...headers, 'retry-after': '1' });
+        return reply(
+          200,
+          { status: 'InProgress', status_details: 'The Security Domain is being confirmed.' },
+          { ...headers, 'retry-after': '1' },
+        );
       case 'not-activated':
         // Not a status: a client that polls here would wait for ever.
         throw resourceNotFound('No security domain has been downloaded from this HSM or uploaded to it since it was created.');

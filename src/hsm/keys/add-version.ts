@@ -1,0 +1,91 @@
+// A new version of a key: the row that create and import have in common. The material was made before; this is all that happens inside the transaction.
+
+import { seconds } from '../../core/clock.ts';
+import { badParameter, deletedButRecoverable } from '../../core/errors-keyvault.ts';
+import type { MadeKey } from '../../crypto/types.ts';
+import type { Writer } from '../../store/store.ts';
+import type { ActiveWrites, Hsm } from '../world.ts';
+import type { KeyOp } from './key-ops.ts';
+import { type KeyVersion, keyVersionOf, type VersionRow } from './key-version.ts';
+import { keyTag, nameKey } from './names.ts';
+
+/** Limits of the service (Managed HSM service limits). */
+const VERSIONS = 100;
+const KEYS = 5000;
+
+export interface NewVersion {
+  readonly name: string;
+  readonly version: string;
+  readonly made: MadeKey;
+  readonly keyOps: readonly KeyOp[];
+  readonly attributes: {
+    readonly enabled?: boolean | null | undefined;
+    readonly nbf?: number | null | undefined;
+    readonly exp?: number | null | undefined;
+  };
+  readonly tags: Readonly<Record<string, string>> | null | undefined;
+}
+
+/** Adds the version, and the key if this is its first. Throws Conflict when the name belongs to a deleted key. */
+export function addVersion({ hsm, write, clock }: ActiveWrites, version: NewVersion): Promise<KeyVersion> {
+  return write(async (writer) => {
+    const name = await nameOf(writer, hsm, version.name);
+    const { count, last } = await versionsOf(writer, hsm, name);
+    if (count >= VERSIONS) throw badParameter(`The key has ${VERSIONS} versions, which is the limit. Make a key with another name.`);
+    const now = seconds(clock.now());
+    const { made, attributes, tags } = version;
+    const row: VersionRow = {
+      hsm_id: hsm.id,
+      name_key: nameKey(name),
+      version: version.version,
+      sequence: last + 1,
+      sealed: made.sealed,
+      material_json: JSON.stringify(made.material),
+      key_ops_json: JSON.stringify(version.keyOps),
+      enabled: attributes.enabled === false ? 0 : 1,
+      nbf: attributes.nbf ?? null,
+      exp: attributes.exp ?? null,
+      exportable: 0,
+      tags_json: tags === undefined || tags === null ? null : JSON.stringify(tags),
+      release_policy_json: null,
+      created: now,
+      updated: now,
+    };
+    await writer.insertInto('key_versions').values(row).execute();
+    writer.touch(keyTag(hsm.id, name));
+    return keyVersionOf(hsm, name, row);
+  });
+}
+
+/** The key's own spelling of the name; makes the key when there is none. */
+async function nameOf(writer: Writer, hsm: Hsm, name: string): Promise<string> {
+  const known = await writer
+    .selectFrom('keys')
+    .select(['name', 'deleted_at'])
+    .where('hsm_id', '=', hsm.id)
+    .where('name_key', '=', nameKey(name))
+    .executeTakeFirst();
+  if (known !== undefined && known.deleted_at !== null) throw deletedButRecoverable(known.name);
+  if (known !== undefined) return known.name;
+  const { count } = await writer
+    .selectFrom('keys')
+    .select((of) => of.fn.countAll<number>().as('count'))
+    .where('hsm_id', '=', hsm.id)
+    .executeTakeFirstOrThrow();
+  if (Number(count) >= KEYS) throw badParameter(`The HSM has ${KEYS} keys, which is the limit. Purge some first.`);
+  await writer
+    .insertInto('keys')
+    .values({ hsm_id: hsm.id, name, name_key: nameKey(name), deleted_at: null, scheduled_purge_at: null })
+    .execute();
+  return name;
+}
+
+async function versionsOf(writer: Writer, hsm: Hsm, name: string): Promise<{ readonly count: number; readonly last: number }> {
+  const found = await writer
+    .selectFrom('key_versions')
+    .select((of) => [of.fn.countAll<number>().as('count'), of.fn.max('sequence').as('last')])
+    .where('hsm_id', '=', hsm.id)
+    .where('name_key', '=', nameKey(name))
+    .executeTakeFirstOrThrow();
+  return { count: Number(found.count), last: Number(found.last ?? 0) };
+}

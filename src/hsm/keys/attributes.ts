@@ -1,0 +1,40 @@
+// What is said of a key besides its material: attributes, tags, release policy. Shapes of requests, and the limits of the service.
+
+import * as v from 'valibot';
+import { badParameter, notSupported } from '../../core/errors-keyvault.ts';
+
+const TAGS = 15;
+const TAG_LENGTH = 256;
+/** 9999-12-31T23:59:59Z, in seconds. */
+const LATEST = 253_402_300_799;
+
+const Seconds = (name: string) =>
+  v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(LATEST, `Property ${name} is not valid: seconds since 1970-01-01.`)));
+
+export const Attributes = v.nullish(
+  v.object({ enabled: v.nullish(v.boolean()), nbf: Seconds('nbf'), exp: Seconds('exp'), exportable: v.nullish(v.boolean()) }),
+);
+
+export const Tags = v.nullish(
+  v.pipe(
+    v.record(v.pipe(v.string(), v.maxLength(TAG_LENGTH, tagLimit())), v.pipe(v.string(), v.maxLength(TAG_LENGTH, tagLimit()))),
+    v.check((tags) => Object.keys(tags).length <= TAGS, tagLimit()),
+  ),
+);
+
+function tagLimit(): string {
+  return `Property tags is not valid: at most ${TAGS} tags, each with a name and a value of at most ${TAG_LENGTH} characters.`;
+}
+
+export const ReleasePolicy = v.nullish(v.looseObject({}));
+
+/**
+ * Keys that may leave need a policy that says to whom, and a policy needs a key that may leave. This version releases no keys, so it makes none that could
+ * be released.
+ */
+export function refuseExportable(exportable: boolean | null | undefined, policy: unknown): void {
+  const hasPolicy = policy !== undefined && policy !== null;
+  if (exportable === true && !hasPolicy) throw badParameter('Exportable keys must have release policy');
+  if (exportable !== true && hasPolicy) throw badParameter('Non-exportable keys must not have release policy');
+  if (exportable === true) throw notSupported('Exportable keys and their release are not in this version.');
+}

@@ -1,0 +1,47 @@
+// Keys that were looked up a moment ago: the hot path of every cryptographic operation, without the store. A commit that touches a key makes every
+// thread forget it before the change is answered.
+
+import { CoherentCache } from '../../core/coherence.ts';
+import type { Reader } from '../../store/store.ts';
+import type { Hsm, HsmParts } from '../world.ts';
+import { type KeyVersion, keyVersionOf } from './key-version.ts';
+import { keyTag, nameKey } from './names.ts';
+
+/** As many as one HSM may hold, twice over: a key may be asked for by version and as the latest. */
+const KEYS = 10_000;
+
+export interface KeyCache {
+  /** The version, or the latest when it is undefined; undefined when there is none or the key is deleted. */
+  find(hsm: Hsm, name: string, version: string | undefined): Promise<KeyVersion | undefined>;
+}
+
+export function openKeyCache({ read, versions }: Pick<HsmParts, 'read' | 'versions'>): KeyCache {
+  const cache = new CoherentCache<KeyVersion | undefined>(versions, { max: KEYS });
+  return {
+    find: (hsm, name, version) => {
+      const tag = keyTag(hsm.id, name);
+      return cache.get(`${tag}/${version ?? ''}`, tag, () => readVersion(read, hsm, name, version));
+    },
+  };
+}
+
+/** Reads one version of a key that is not deleted, from wherever the reader reads: inside a transaction, its own changes too. */
+export async function readVersion(
+  read: Pick<Reader, 'selectFrom'>,
+  hsm: Hsm,
+  name: string,
+  version: string | undefined,
+): Promise<KeyVersion | undefined> {
+  const key = await read
+    .selectFrom('keys')
+    .select('name')
+    .where('hsm_id', '=', hsm.id)
+    .where('name_key', '=', nameKey(name))
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst();
+  if (key === undefined) return undefined;
+  let rows = read.selectFrom('key_versions').selectAll().where('hsm_id', '=', hsm.id).where('name_key', '=', nameKey(name));
+  if (version !== undefined) rows = rows.where('version', '=', version);
+  const row = await rows.orderBy('sequence', 'desc').limit(1).executeTakeFirst();
+  return row === undefined ? undefined : keyVersionOf(hsm, key.name, row);
+}

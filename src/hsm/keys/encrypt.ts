@@ -1,0 +1,46 @@
+// encrypt and decrypt, wrapkey and unwrapkey: two directions, each under two names with a data action and a key operation of its own.
+
+import * as v from 'valibot';
+import { toBase64url } from '../../core/encoding.ts';
+import { operation } from '../../core/route.ts';
+import type { ActiveReads } from '../world.ts';
+import { Base64url } from './base64url.ts';
+import { usableKey } from './lookup.ts';
+import { VersionPath } from './names.ts';
+
+const EncryptBody = v.object({
+  alg: v.string(),
+  value: Base64url('value'),
+  iv: v.nullish(Base64url('iv')),
+  aad: v.nullish(Base64url('aad')),
+  tag: v.nullish(Base64url('tag')),
+});
+
+/** Whatever the operation's name, the algorithm says how. */
+export const encrypt = (named: 'encrypt' | 'wrapKey') =>
+  operation({ path: VersionPath, query: v.unknown(), body: EncryptBody }, async (world: ActiveReads, { path, body }) => {
+    const { crypto } = world;
+    const key = await usableKey(world, path, named);
+    const algorithm = crypto.algorithm(body.alg, named, key.atRest.material);
+    const { value, iv, tag } = crypto.encrypt(key.atRest, algorithm, body.value, { iv: body.iv ?? undefined, aad: body.aad ?? undefined });
+    return {
+      ...(tag !== undefined && body.aad ? { aad: toBase64url(body.aad) } : {}),
+      alg: body.alg,
+      ...(iv === undefined ? {} : { iv: toBase64url(iv) }),
+      kid: key.kid,
+      ...(tag === undefined ? {} : { tag: toBase64url(tag) }),
+      value: toBase64url(value),
+    };
+  });
+
+export const decrypt = (named: 'decrypt' | 'unwrapKey') =>
+  operation({ path: VersionPath, query: v.unknown(), body: EncryptBody }, async (world: ActiveReads, { path, body }) => {
+    const { crypto } = world;
+    const key = await usableKey(world, path, named);
+    const algorithm = crypto.algorithm(body.alg, named, key.atRest.material);
+    const parameters = { iv: body.iv ?? undefined, aad: body.aad ?? undefined, tag: body.tag ?? undefined };
+    const plain = crypto.decrypt(key.atRest, algorithm, body.value, parameters);
+    const answer = { alg: body.alg, kid: key.kid, value: toBase64url(plain) };
+    plain.fill(0);
+    return answer;
+  });
