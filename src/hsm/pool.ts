@@ -1,16 +1,17 @@
 // The HSMs and their states. The only file that makes an HSM value, and the only one that moves an HSM from one state to another:
 //
-//   not-activated ──download──▶ confirming ──(within a second)──▶ active
-//   confirming ──the service ended before it was active──▶ not-activated
+//   not-activated ──download──▶ confirming ──(the next sweep)──▶ active
+//   confirming ──the service ended before it was active──▶ not-activated, interrupted
 //
 // A deleted HSM keeps its state and answers nothing until it is recovered.
 
 import { CoherentCache } from '../core/coherence.ts';
-import { conflict, resourceNotFound } from '../core/errors-keyvault.ts';
+import { conflict, notActivated, resourceNotFound } from '../core/errors-keyvault.ts';
+import type { Failure } from '../core/failure.ts';
 import { hsmOrigin } from '../core/urls.ts';
 import { asSealedDomainKey } from '../crypto/types.ts';
 import type { Store, Writer } from '../store/store.ts';
-import type { Hsm, HsmParts, HsmWriteParts } from './world.ts';
+import type { ActiveHsm, Hsm, HsmParts, HsmWriteParts } from './world.ts';
 
 const HSMS = 1000;
 
@@ -23,13 +24,13 @@ export interface Pool {
 }
 
 export function openPool({ read, urls, versions }: HsmParts): Pool {
-  const cache = new CoherentCache<Hsm | undefined>(versions, { max: HSMS });
+  const cache = new CoherentCache<Hsm>(versions, { max: HSMS });
 
-  async function load(nameKey: string): Promise<Hsm | undefined> {
+  // Throws for a name that nobody has, so that such names take no place in the cache.
+  async function load(nameKey: string): Promise<Hsm> {
     const row = await read.selectFrom('hsms').selectAll().where('name_key', '=', nameKey).where('deleted', '=', 0).executeTakeFirst();
-    if (row === undefined) return undefined;
-    return {
-      state: row.state,
+    if (row === undefined) throw nobodyAt(hsmOrigin(urls, nameKey));
+    const facts = {
       id: row.id,
       name: row.name,
       origin: hsmOrigin(urls, row.name),
@@ -39,17 +40,30 @@ export function openPool({ read, urls, versions }: HsmParts): Pool {
       domainId: row.domain_id,
       domain: { hsmId: row.id, sealed: asSealedDomainKey(row.sealed_domain_key) },
     };
+    if (row.state === 'active') return { ...facts, state: 'active' };
+    return { ...facts, state: row.state, interrupted: row.state === 'not-activated' && row.active_at !== null };
   }
 
   return {
-    hsmAt: async (host) => {
-      const nameKey = host.slice(0, host.indexOf('.'));
-      const hsm = await cache.get(nameKey, HSMS_TAG, () => load(nameKey));
-      if (hsm === undefined)
-        throw resourceNotFound(`There is no managed HSM at https://${host}. It may have been deleted, or not been created yet.`);
-      return hsm;
+    hsmAt: (host) => {
+      const [nameKey = ''] = host.split('.', 1);
+      return cache.get(nameKey, HSMS_TAG, () => load(nameKey));
     },
   };
+}
+
+/**
+ * Inside a transaction: the HSM that was admitted is still there and active. Making an RSA key takes seconds, and in them its HSM may have been deleted
+ * or purged. Throws what admission would throw now.
+ */
+export async function proveActive(writer: Pick<Writer, 'selectFrom'>, { id, origin }: ActiveHsm): Promise<void> {
+  const row = await writer.selectFrom('hsms').select('state').where('id', '=', id).where('deleted', '=', 0).executeTakeFirst();
+  if (row === undefined) throw nobodyAt(origin);
+  if (row.state !== 'active') throw notActivated();
+}
+
+function nobodyAt(origin: string): Failure {
+  return resourceNotFound(`There is no managed HSM at ${origin}. It may have been deleted, or not been created yet.`);
 }
 
 /** The security domain has been downloaded: an HSM that was waiting for it is now confirming; an active one stays active. */
@@ -62,7 +76,7 @@ export async function markDownloaded(writer: Writer, hsmId: string, now: number)
   writer.touch(HSMS_TAG);
 }
 
-export function downloadUnderWay() {
+export function downloadUnderWay(): Failure {
   return conflict(
     'The security domain was downloaded a moment ago and the HSM is being activated. Ask for its status at /securitydomain/download/pending.',
   );
@@ -81,11 +95,11 @@ export async function activateConfirmed({ read, write, clock }: HsmWriteParts): 
 
 /**
  * At start: an HSM that was being confirmed when the service ended waits for its download again. The file may never have reached anybody, and it exists
- * nowhere else.
+ * nowhere else. `active_at` stays, and says that there was a download.
  */
 export async function returnUnconfirmed(write: Store['write']): Promise<void> {
   await write(async (writer) => {
-    await writer.updateTable('hsms').set({ state: 'not-activated', active_at: null }).where('state', '=', 'confirming').execute();
+    await writer.updateTable('hsms').set({ state: 'not-activated' }).where('state', '=', 'confirming').execute();
     writer.touch(HSMS_TAG);
   });
 }

@@ -7,9 +7,9 @@ import type { DataAction } from './access/actions.ts';
 import { isAllowed } from './access/decide.ts';
 import { openAccessCache } from './access/grants.ts';
 import { openKeyCache } from './keys/cache.ts';
-import { openPool } from './pool.ts';
+import { openPool, proveActive } from './pool.ts';
 import { activeRows, earlyRows } from './routes.ts';
-import type { ActiveReads, ActiveWrites, Hsm, HsmParts, HsmReads, HsmWrites } from './world.ts';
+import type { ActiveHsm, ActiveReads, ActiveWrites, Hsm, HsmParts, HsmReads, HsmWrites } from './world.ts';
 
 /** Every version that any client sends has one of these forms; one implementation serves them all. */
 const API_VERSION = /^(?:7\.[0-6](?:-preview(?:\.[12])?)?|202[5-9]-\d{2}-\d{2}(?:-preview)?)$/i;
@@ -46,6 +46,14 @@ export function hsmRoom(parts: HsmParts): Room {
     return caller;
   }
 
+  function writeTo(hsm: ActiveHsm): ActiveWrites['write'] {
+    return (job) =>
+      write(async (writer) => {
+        await proveActive(writer, hsm);
+        return job(writer);
+      });
+  }
+
   const headers = ({ hsm }: HsmReads): Readonly<Record<string, string>> => ({ 'x-ms-keyvault-region': hsm.region });
   const rows = [
     ...serveRows<DataAction, HsmReads, HsmWrites, undefined>(earlyRows, {
@@ -55,7 +63,10 @@ export function hsmRoom(parts: HsmParts): Room {
     }),
     ...serveRows<DataAction, ActiveReads, ActiveWrites, undefined>(activeRows, {
       read: active,
-      write: async (row, visit) => ({ ...(await active(row, visit)), write }),
+      write: async (row, visit) => {
+        const world = await active(row, visit);
+        return { ...world, write: writeTo(world.hsm) };
+      },
       headers,
     }),
   ];

@@ -45,6 +45,8 @@ export interface ActiveHsm extends HsmFacts {
 /** Before its security domain has been downloaded, or while the download is being confirmed. */
 export interface InactiveHsm extends HsmFacts {
   readonly state: 'not-activated' | 'confirming';
+  /** Its last download was cut off before it was confirmed: the service ended. */
+  readonly interrupted: boolean;
 }
 
 export type Hsm = ActiveHsm | InactiveHsm;
@@ -68,7 +70,7 @@ export interface ActiveReads extends HsmReads {
   readonly keys: KeyCache;
 }
 
-/** The world of an operation that changes something. */
+/** The world of an operation that changes something. Each job of `write` begins by proving that the HSM is still there and active. */
 export interface ActiveWrites extends ActiveReads {
   readonly write: Store['write'];
 }

@@ -116,7 +116,7 @@ export interface Tables {
     deleted: number;
     domain_id: string;
     sealed_domain_key: Uint8Array;
-    /** When a confirming HSM becomes active. */
+    /** When a confirming HSM becomes active, or an active one became it. In one that is not activated: its download was interrupted. */
     active_at: number | null;
     region: string;
     retention_days: number;

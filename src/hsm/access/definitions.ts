@@ -13,7 +13,7 @@ import { isGuid, ListQuery, NamedPath, readFilter, ScopePath, wireDefinition } f
 /** Limit of the service (Managed HSM role management, "limits"). */
 const CUSTOM_ROLES = 50;
 
-const actionNames = v.optional(v.array(v.string()), []);
+const actionNames = v.nullish(v.array(v.string()), []);
 
 const DefinitionBody = v.object({
   properties: v.object({
@@ -23,11 +23,12 @@ const DefinitionBody = v.object({
       v.minLength(1, 'roleName must not be empty.'),
       v.maxLength(128, 'roleName is longer than 128 characters.'),
     ),
-    description: v.optional(v.pipe(v.string(), v.maxLength(1024, 'description is longer than 1024 characters.')), ''),
-    assignableScopes: v.optional(v.array(v.picklist(['/', '/keys'], "assignableScopes may be '/' or '/keys'.")), ['/']),
+    description: v.nullish(v.pipe(v.string(), v.maxLength(1024, 'description is longer than 1024 characters.')), ''),
+    assignableScopes: v.nullish(v.array(v.picklist(['/', '/keys'], "assignableScopes may be '/' or '/keys'.")), ['/']),
+    // With several, what one takes away another could give; every role seen on the live service has one.
     permissions: v.pipe(
       v.array(v.object({ actions: actionNames, notActions: actionNames, dataActions: actionNames, notDataActions: actionNames })),
-      v.minLength(1, 'permissions must have an entry.'),
+      v.length(1, 'permissions must have exactly one entry.'),
     ),
   }),
 });

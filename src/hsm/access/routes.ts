@@ -5,21 +5,32 @@ import { reads, writes } from '../rows.ts';
 import { deleteAssignment, getAssignment, listAssignments, putAssignment } from './assignments.ts';
 import { deleteDefinition, getDefinition, listDefinitions, putDefinition } from './definitions.ts';
 
-/** `at` is the scope as the start of the address. */
-function rowsAt(at: '' | '/keys' | '/keys/:key'): readonly ActiveRow[] {
-  const definitions = `${at}/providers/Microsoft.Authorization/roleDefinitions`;
-  const assignments = `${at}/providers/Microsoft.Authorization/roleAssignments`;
+type Scope = '' | '/keys' | '/keys/:key';
+
+/** Roles belong to the whole HSM: whoever may write them at one key must not change what they allow everywhere, so they are only read there. */
+function definitionsAt(scope: Scope): readonly ActiveRow[] {
+  const place = `${scope}/providers/Microsoft.Authorization/roleDefinitions`;
+  // biome-ignore format: a table reads by its columns
+  const rows: readonly ActiveRow[] = [
+    reads ('GET',    place,          'roleDefinitions/read/action',   listDefinitions),
+    reads ('GET',    `${place}/:id`, 'roleDefinitions/read/action',   getDefinition),
+    writes('PUT',    `${place}/:id`, 'roleDefinitions/write/action',  putDefinition),
+    writes('DELETE', `${place}/:id`, 'roleDefinitions/delete/action', deleteDefinition),
+  ];
+  return scope === '/keys/:key' ? rows.filter(({ mode }) => mode === 'read') : rows;
+}
+
+function assignmentsAt(scope: Scope): readonly ActiveRow[] {
+  const place = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
   // biome-ignore format: a table reads by its columns
   return [
-    reads ('GET',    definitions,            'roleDefinitions/read/action',   listDefinitions),
-    reads ('GET',    `${definitions}/:id`,   'roleDefinitions/read/action',   getDefinition),
-    writes('PUT',    `${definitions}/:id`,   'roleDefinitions/write/action',  putDefinition),
-    writes('DELETE', `${definitions}/:id`,   'roleDefinitions/delete/action', deleteDefinition),
-    reads ('GET',    assignments,            'roleAssignments/read/action',   listAssignments(at)),
-    reads ('GET',    `${assignments}/:id`,   'roleAssignments/read/action',   getAssignment(at)),
-    writes('PUT',    `${assignments}/:id`,   'roleAssignments/write/action',  putAssignment(at)),
-    writes('DELETE', `${assignments}/:id`,   'roleAssignments/delete/action', deleteAssignment(at)),
+    reads ('GET',    place,          'roleAssignments/read/action',   listAssignments(scope)),
+    reads ('GET',    `${place}/:id`, 'roleAssignments/read/action',   getAssignment(scope)),
+    writes('PUT',    `${place}/:id`, 'roleAssignments/write/action',  putAssignment(scope)),
+    writes('DELETE', `${place}/:id`, 'roleAssignments/delete/action', deleteAssignment(scope)),
   ];
 }
 
-export const accessRows: readonly ActiveRow[] = [...rowsAt(''), ...rowsAt('/keys'), ...rowsAt('/keys/:key')];
+const SCOPES: readonly Scope[] = ['', '/keys', '/keys/:key'];
+
+export const accessRows: readonly ActiveRow[] = SCOPES.flatMap((scope) => [...definitionsAt(scope), ...assignmentsAt(scope)]);

@@ -2,6 +2,7 @@
 
 import * as v from 'valibot';
 import { badParameter } from '../../core/errors-keyvault.ts';
+import { KeyPath } from '../keys/names.ts';
 import { ACTION_PREFIX } from './actions.ts';
 import type { RoleDefinition } from './built-in-roles.ts';
 
@@ -12,8 +13,8 @@ export function isGuid(text: string): boolean {
 }
 
 /** `:key` is there for the scope of one key. */
-export const ScopePath = v.object({ key: v.optional(v.string()) });
-export const NamedPath = v.object({ key: v.optional(v.string()), id: v.string() });
+export const ScopePath = v.object({ key: v.optional(KeyPath.entries.name) });
+export const NamedPath = v.object({ ...ScopePath.entries, id: v.string() });
 export const ListQuery = v.object({ $filter: v.optional(v.string()) });
 
 export interface Assignment {
@@ -56,21 +57,28 @@ function definitionId(name: string): string {
   return `Microsoft.KeyVault/providers/Microsoft.Authorization/roleDefinitions/${name}`;
 }
 
-/** The clauses of `$filter` that clients send, joined by `and`. Throws BadParameter for any other. */
-export function readFilter(filter: string | undefined): {
+/** One clause of a filter and what joins it to the next. A quote inside a quoted value is written twice (OData). */
+const CLAUSE = /^(?:(atScope\(\))|(principalId|roleName)\s+eq\s+(?:'((?:[^']|'')*)'|(\{?[0-9a-f-]+\}?)))(?:\s+and\s+(?=\S)|$)/i;
+
+export interface Filter {
   readonly principalId?: string;
   readonly roleName?: string;
   readonly atScope: boolean;
-} {
+}
+
+/** The clauses of `$filter` that clients send, joined by `and`; values in lower case. Throws BadParameter for any other. */
+export function readFilter(filter = ''): Filter {
   const found: { principalId?: string; roleName?: string; atScope: boolean } = { atScope: false };
-  for (const clause of (filter ?? '').split(/\s+and\s+/i).map((part) => part.trim())) {
-    if (clause === '') continue;
-    const [, property = '', quoted, bare] = /^(principalId|roleName)\s+eq\s+(?:'((?:[^']|'')*)'|\{?([0-9a-f-]+)\}?)$/i.exec(clause) ?? [];
-    const value = quoted?.replaceAll("''", "'") ?? bare ?? '';
-    if (/^atScope\(\)$/i.test(clause)) found.atScope = true;
-    else if (property.toLowerCase() === 'principalid') found.principalId = value.replace(/^\{|\}$/g, '').toLowerCase();
-    else if (property.toLowerCase() === 'rolename') found.roleName = value.toLowerCase();
-    else throw badParameter("$filter is not supported: use atScope(), principalId eq '{guid}' or roleName eq '{name}', joined by 'and'");
+  for (let rest = filter.trim(); rest !== ''; ) {
+    const clause = CLAUSE.exec(rest);
+    if (clause === null)
+      throw badParameter("$filter is not supported: use atScope(), principalId eq '{guid}' or roleName eq '{name}', joined by 'and'.");
+    const [whole, atScope, property = '', quoted, bare] = clause;
+    const value = (quoted?.replaceAll("''", "'") ?? bare ?? '').toLowerCase();
+    if (atScope !== undefined) found.atScope = true;
+    else if (property.toLowerCase() === 'principalid') found.principalId = value.replace(/^\{|\}$/g, '');
+    else found.roleName = value;
+    rest = rest.slice(whole.length);
   }
   return found;
 }

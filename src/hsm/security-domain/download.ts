@@ -1,8 +1,7 @@
 // POST /securitydomain/download and its status: the file leaves the service once, in the answer, sealed to the custodians' keys.
 
 import * as v from 'valibot';
-import { noContentProvided } from '../../core/errors-keyvault.ts';
-import { type Reply, reply } from '../../core/reply.ts';
+import { accepted, type Reply } from '../../core/reply.ts';
 import { operation } from '../../core/route.ts';
 import { downloadUnderWay, markDownloaded } from '../pool.ts';
 import type { HsmWrites } from '../world.ts';
@@ -16,14 +15,13 @@ const DownloadBody = v.looseObject({ certificates: v.optional(v.unknown()), requ
  * for this. An active HSM gives another file for the same domain to its administrators, for other custodians.
  */
 export const download = operation(
-  { path: v.unknown(), query: v.unknown(), body: v.optional(DownloadBody) },
+  { path: v.unknown(), query: v.unknown(), body: DownloadBody },
   async ({ hsm, crypto, write, clock }: HsmWrites, { body, origin, apiVersion }): Promise<Reply> => {
-    if (body === undefined) throw noContentProvided();
     if (hsm.state === 'confirming') throw downloadUnderWay();
     const custodians = crypto.readCustodians(body.certificates, body.required);
     const file = crypto.exportSecurityDomain(hsm.domain, hsm.domainId, custodians);
     await write((writer) => markDownloaded(writer, hsm.id, clock.now()));
     // The value is JSON text inside a JSON string; clients write it to disk as it is.
-    return reply(202, { value: file }, { 'azure-asyncoperation': pendingAddress(origin, 'download', apiVersion), 'retry-after': '1' });
+    return accepted('azure-asyncoperation', pendingAddress(origin, 'download', apiVersion), { value: file });
   },
 );

@@ -9,6 +9,11 @@ import type { HsmReads } from '../world.ts';
 
 type Transfer = 'download' | 'upload';
 
+const INTERRUPTED = {
+  status: 'Failed',
+  status_details: 'The service ended before the Security Domain was confirmed. Download the Security Domain again.',
+};
+
 export function pendingAddress(origin: string, transfer: Transfer, apiVersion: string | undefined): string {
   const query = apiVersion === undefined ? '' : `?api-version=${encodeURIComponent(apiVersion)}`;
   return `${origin}/securitydomain/${transfer}/pending${query}`;
@@ -28,6 +33,7 @@ export const pending = (transfer: Transfer) =>
           { ...headers, 'retry-after': '1' },
         );
       case 'not-activated':
+        if (hsm.interrupted) return reply(200, INTERRUPTED, headers);
         // Not a status: a client that polls here would wait for ever.
         throw resourceNotFound('No security domain has been downloaded from this HSM or uploaded to it since it was created.');
     }

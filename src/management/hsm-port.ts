@@ -1,0 +1,23 @@
+// What the resource manager asks of the data plane. The two rooms share nothing but this and the id of an HSM.
+
+import type { Reader, Writer } from '../store/store.ts';
+
+export interface NewHsm {
+  readonly id: string;
+  readonly name: string;
+  readonly region: string;
+  readonly retentionDays: number;
+  readonly purgeProtection: boolean;
+  readonly administrators: readonly string[];
+}
+
+/** Each change is one step inside the caller's transaction. */
+export interface HsmPort {
+  provision(writer: Writer, hsm: NewHsm): Promise<void>;
+  update(writer: Writer, id: string, settings: { readonly purgeProtection: boolean }): Promise<void>;
+  softDelete(writer: Writer, id: string): Promise<void>;
+  recover(writer: Writer, id: string): Promise<void>;
+  purge(writer: Writer, id: string): Promise<void>;
+  /** Whether its security domain has been downloaded and confirmed. */
+  isActivated(read: Reader, id: string): Promise<boolean>;
+}

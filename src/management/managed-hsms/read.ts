@@ -1,0 +1,99 @@
+// Looking at managed HSMs: one, those of a group, those of a subscription, and whether a name is free.
+
+import * as v from 'valibot';
+import { armResourceNotFound } from '../../core/errors-arm.ts';
+import { operation } from '../../core/route.ts';
+import type { ArmReads } from '../world.ts';
+import { isHsmName, NAME_RULE } from './check.ts';
+import { hsmNamed } from './put.ts';
+import { HsmPath, type HsmRow, hsmId, wireHsm } from './shapes.ts';
+
+export const getHsm = operation({ path: HsmPath, query: v.unknown(), body: v.unknown() }, async (world: ArmReads, { path }) => {
+  const row = await liveHsm(world, path.hsm);
+  return wireHsm(row, world, await world.hsms.isActivated(world.read, row.id));
+});
+
+const NOT_A_COUNT = '$top is a whole number from 1 to 1000.';
+
+const ListQuery = v.object({
+  $top: v.optional(
+    v.pipe(v.string(), v.regex(/^\d{1,4}$/, NOT_A_COUNT), v.transform(Number), v.minValue(1, NOT_A_COUNT), v.maxValue(1000, NOT_A_COUNT)),
+    '1000',
+  ),
+  $skiptoken: v.optional(v.string(), ''),
+});
+
+export const listHsms = operation(
+  { path: v.object({ group: v.optional(v.string()) }), query: ListQuery, body: v.unknown() },
+  async (world: ArmReads, { path, query, origin }) => {
+    const { read, place, hsms, apiVersion } = world;
+    let rows = read
+      .selectFrom('managed_hsms')
+      .selectAll()
+      .where('subscription_id', '=', place.subscriptionId)
+      .where('deleted_at', 'is', null)
+      .where('name_key', '>', query.$skiptoken);
+    if (path.group !== undefined) rows = rows.where('group_key', '=', path.group.toLowerCase());
+    const found = await rows
+      .orderBy('name_key')
+      .limit(query.$top + 1)
+      .execute();
+    const shown = found.slice(0, query.$top);
+    const value = await Promise.all(shown.map(async (row) => wireHsm(row, world, await hsms.isActivated(read, row.id))));
+    const last = shown.at(-1);
+    if (found.length <= query.$top || last === undefined) return { value };
+    const inGroup = path.group === undefined ? '' : `/resourceGroups/${place.group}`;
+    const next = `${origin}/subscriptions/${place.subscriptionId}${inGroup}/providers/Microsoft.KeyVault/managedHSMs`;
+    return { value, nextLink: `${next}?api-version=${encodeURIComponent(apiVersion)}&$top=${query.$top}&$skiptoken=${last.name_key}` };
+  },
+);
+
+export const checkName = operation(
+  { path: v.unknown(), query: v.unknown(), body: v.object({ name: v.string() }) },
+  async ({ read }: ArmReads, { body }) => {
+    if (!isHsmName(body.name))
+      return { nameAvailable: false, reason: 'AccountNameInvalid', message: `A managed HSM name has ${NAME_RULE}.` };
+    if ((await hsmNamed(read, body.name)) === undefined) return { nameAvailable: true };
+    return { nameAvailable: false, reason: 'AlreadyExists', message: `The name '${body.name}' is already in use.` };
+  },
+);
+
+export const listRegions = operation({ path: HsmPath, query: v.unknown(), body: v.unknown() }, async (world: ArmReads, { path }) => {
+  const { location } = await liveHsm(world, path.hsm);
+  return { value: [{ name: location, provisioningState: 'Succeeded', isPrimary: true }] };
+});
+
+export const listPrivateLinkResources = operation(
+  { path: HsmPath, query: v.unknown(), body: v.unknown() },
+  async (world: ArmReads, { path }) => {
+    const row = await liveHsm(world, path.hsm);
+    const resource = {
+      id: `${hsmId(row)}/privateLinkResources/managedhsm`,
+      name: 'managedhsm',
+      type: 'Microsoft.KeyVault/managedHSMs/privateLinkResources',
+      properties: {
+        groupId: 'managedhsm',
+        requiredMembers: ['default'],
+        requiredZoneNames: [`privatelink.managedhsm.${world.urls.domain}`],
+      },
+    };
+    return { value: [resource] };
+  },
+);
+
+/** There are none: nothing here can be reached over a private endpoint. */
+export const listPrivateEndpointConnections = operation(
+  { path: HsmPath, query: v.unknown(), body: v.unknown() },
+  async (world: ArmReads, { path }) => {
+    await liveHsm(world, path.hsm);
+    return { value: [] };
+  },
+);
+
+/** The HSM of this name in this group, not deleted. */
+export async function liveHsm({ read, place }: ArmReads, name: string): Promise<HsmRow> {
+  const row = await hsmNamed(read, name);
+  const isThere = row?.deleted_at === null && row.subscription_id === place.subscriptionId && row.group_key === place.group.toLowerCase();
+  if (row === undefined || !isThere) throw armResourceNotFound(`Microsoft.KeyVault/managedHSMs/${name}`, place.group);
+  return row;
+}
