@@ -15,8 +15,18 @@ export type Given =
 export const COMMON: Readonly<Record<string, ParameterRow>> = {
   Verbose: { type: 'switch', help: 'Says more on the way.' },
   Debug: { type: 'switch', help: 'Says everything on the way.' },
-  ErrorAction: { type: 'string', aliases: ['EA'], values: ['Stop', 'Continue', 'SilentlyContinue', 'Ignore'], help: 'What happens after an error; a script stops unless told otherwise.' },
-  WarningAction: { type: 'string', aliases: ['WA'], values: ['Continue', 'SilentlyContinue', 'Ignore', 'Stop'], help: 'What happens to warnings.' },
+  ErrorAction: {
+    type: 'string',
+    aliases: ['EA'],
+    values: ['Stop', 'Continue', 'SilentlyContinue', 'Ignore'],
+    help: 'What happens after an error; a script stops unless told otherwise.',
+  },
+  WarningAction: {
+    type: 'string',
+    aliases: ['WA'],
+    values: ['Continue', 'SilentlyContinue', 'Ignore', 'Stop'],
+    help: 'What happens to warnings.',
+  },
   OutVariable: { type: 'string', aliases: ['OV'], help: 'A variable that gets the output too.' },
   Output: { type: 'string', values: ['json', 'table', 'list', 'tsv'], help: 'How the output looks.' },
 };
@@ -66,7 +76,8 @@ export function read(cmdlet: Cmdlet<never>, given: readonly Given[]): Written {
     else if (rows[name]?.type === 'switch') named.set(name, true);
     else {
       const next = given[i + 1];
-      if (next?.kind !== 'value') throw refusal(`Missing an argument for parameter '${name}'. Specify a parameter of type '${rows[name]?.type}' and try again.`);
+      if (next?.kind !== 'value')
+        throw refusal(`Missing an argument for parameter '${name}'. Specify a parameter of type '${rows[name]?.type}' and try again.`);
       named.set(name, next.value);
       i += 1;
     }
@@ -77,14 +88,21 @@ export function read(cmdlet: Cmdlet<never>, given: readonly Given[]): Written {
 /** An exact name or alias wins; else the only one that begins so. */
 function resolve(rows: Readonly<Record<string, ParameterRow>>, written: string): string {
   const wanted = written.toLowerCase();
-  const spellings = Object.entries(rows).flatMap(([name, row]) => [name, ...(row.aliases ?? [])].map((spelling) => [spelling.toLowerCase(), name] as const));
+  const spellings = Object.entries(rows).flatMap(([name, row]) =>
+    [name, ...(row.aliases ?? [])].map((spelling) => [spelling.toLowerCase(), name] as const),
+  );
   const exact = spellings.find(([spelling]) => spelling === wanted);
   if (exact !== undefined) return exact[1];
   const possible = [...new Set(spellings.filter(([spelling]) => spelling.startsWith(wanted)).map(([, name]) => name))];
   const [only] = possible;
-  if (only === undefined) throw refusal(`A parameter cannot be found that matches parameter name '${written}'.`, ['Get-Help with the name of the cmdlet lists its parameters']);
+  if (only === undefined)
+    throw refusal(`A parameter cannot be found that matches parameter name '${written}'.`, [
+      'Get-Help with the name of the cmdlet lists its parameters',
+    ]);
   if (possible.length > 1) {
-    throw refusal(`Parameter cannot be processed because the parameter name '${written}' is ambiguous. Possible matches include: ${possible.map((name) => `-${name}`).join(' ')}.`);
+    throw refusal(
+      `Parameter cannot be processed because the parameter name '${written}' is ambiguous. Possible matches include: ${possible.map((name) => `-${name}`).join(' ')}.`,
+    );
   }
   return only;
 }
@@ -93,7 +111,12 @@ function resolve(rows: Readonly<Record<string, ParameterRow>>, written: string):
 export type Supply = (name: string, row: ParameterRow) => Promise<unknown>;
 
 /** The arguments for one run. `object` is the pipeline's, if there is one. */
-export async function bind(cmdlet: Cmdlet<never>, written: Written, object: { readonly is: unknown } | undefined, supply: Supply): Promise<Bound> {
+export async function bind(
+  cmdlet: Cmdlet<never>,
+  written: Written,
+  object: { readonly is: unknown } | undefined,
+  supply: Supply,
+): Promise<Bound> {
   const rows = parametersOf(cmdlet);
   const values = new Map(written.named);
   const candidates = setsWith(cmdlet, values);
@@ -127,7 +150,9 @@ function setsWith(cmdlet: Cmdlet<never>, values: ReadonlyMap<string, unknown>): 
   const inOrder = [parameterSets.default, ...Object.keys(parameterSets.sets).filter((set) => set !== parameterSets.default)];
   const fitting = inOrder.filter((set) => [...values.keys()].every((name) => isIn(cmdlet, name, set)));
   if (fitting.length === 0) {
-    throw refusal('Parameter set cannot be resolved using the specified named parameters.', [`these do not go together: ${[...values.keys()].map((name) => `-${name}`).join(' ')}`]);
+    throw refusal('Parameter set cannot be resolved using the specified named parameters.', [
+      `these do not go together: ${[...values.keys()].map((name) => `-${name}`).join(' ')}`,
+    ]);
   }
   return fitting;
 }
@@ -148,11 +173,19 @@ function placePositional(
         return position === undefined ? [] : [{ name, row, position }];
       })
       .sort((one, other) => one.position - other.position);
-    const rest = free.find(({ row }) => row.remaining === true) ?? Object.entries(rows).map(([name, row]) => ({ name, row })).find(({ name, row }) => row.remaining === true && !values.has(name));
+    const rest =
+      free.find(({ row }) => row.remaining === true) ??
+      Object.entries(rows)
+        .map(([name, row]) => ({ name, row }))
+        .find(({ name, row }) => row.remaining === true && !values.has(name));
     const single = free.filter(({ row }) => row.remaining !== true);
     if (positional.length > single.length && rest === undefined) continue;
     for (const [index, { name }] of single.entries()) if (index < positional.length) values.set(name, positional[index]);
-    if (rest !== undefined && positional.length > single.length) values.set(rest.name, positional.slice(single.length).flatMap((value) => (Array.isArray(value) ? value : [value])));
+    if (rest !== undefined && positional.length > single.length)
+      values.set(
+        rest.name,
+        positional.slice(single.length).flatMap((value) => (Array.isArray(value) ? value : [value])),
+      );
     return;
   }
   const extra = positional.at(-1);
@@ -175,7 +208,9 @@ function takeFromPipeline(
   }
   for (const [name, row] of free) {
     if (row.fromPipeline?.property !== true) continue;
-    const spelling = [name, ...(row.aliases ?? [])].find((candidate) => isRecord(object) && member(object, candidate) !== undefined && member(object, candidate) !== null);
+    const spelling = [name, ...(row.aliases ?? [])].find(
+      (candidate) => isRecord(object) && member(object, candidate) !== undefined && member(object, candidate) !== null,
+    );
     if (spelling === undefined) continue;
     values.set(name, member(object, spelling));
     taken += 1;
@@ -203,7 +238,8 @@ async function chooseSet(
   values: Map<string, unknown>,
   supply: Supply,
 ): Promise<string> {
-  const missingIn = (set: string): string[] => Object.entries(rows).flatMap(([name, row]) => (isMandatory(cmdlet, name, row, set) && !values.has(name) ? [name] : []));
+  const missingIn = (set: string): string[] =>
+    Object.entries(rows).flatMap(([name, row]) => (isMandatory(cmdlet, name, row, set) && !values.has(name) ? [name] : []));
   const complete = sets.find((set) => missingIn(set).length === 0);
   if (complete !== undefined) return complete;
   const nearest = [...sets].sort((one, other) => missingIn(one).length - missingIn(other).length)[0] ?? '';

@@ -83,7 +83,12 @@ function text(value: unknown): string {
 
 function int(value: unknown): number {
   const one = single(value);
-  const number = typeof one === 'number' ? one : typeof one === 'string' && /^\s*[-+]?(?:\d+(?:\.\d+)?|0x[0-9a-f]+)\s*$/i.test(one) ? Number(one) : Number.NaN;
+  const number =
+    typeof one === 'number'
+      ? one
+      : typeof one === 'string' && /^\s*[-+]?(?:\d+(?:\.\d+)?|0x[0-9a-f]+)\s*$/i.test(one)
+        ? Number(one)
+        : Number.NaN;
   if (Number.isNaN(number)) throw new Impossible('the input string was not in a correct format');
   const whole = Math.round(number);
   if (Math.abs(whole) > 0x7fffffff) throw new Impossible('the value was either too large or too small for an Int32');
@@ -105,7 +110,8 @@ function datetime(value: unknown): Date {
   const written = typeof one === 'string' ? one.trim() : '';
   const zoned = /(?:z|[+-]\d\d:?\d\d)$/i.test(written) || /^\d{4}-\d\d-\d\d$/.test(written) ? written : `${written}Z`;
   const milliseconds = written === '' ? Number.NaN : Date.parse(zoned);
-  if (Number.isNaN(milliseconds)) throw new Impossible('the string was not recognized as a valid DateTime; write 2027-01-31 or 2027-01-31T12:00:00Z');
+  if (Number.isNaN(milliseconds))
+    throw new Impossible('the string was not recognized as a valid DateTime; write 2027-01-31 or 2027-01-31T12:00:00Z');
   return new Date(milliseconds);
 }
 

@@ -83,7 +83,7 @@ function renderGroup(group: readonly unknown[], format: OutputFormat | undefined
   }
   if (!isRecord(first)) return group.map((value) => (format === 'tsv' ? tsvCell(value) : printable(toText(value))));
   if (format === 'tsv') return group.map((item) => tsvLine(item, columnsFor(group, 'table')));
-  if (isHashtable(first)) return group.flatMap((table) => renderHashtable(table, options));
+  if (isHashtable(first)) return group.filter(isHashtable).flatMap((table) => renderHashtable(table, options));
   const chosen = format === 'table' || format === 'list' ? format : usualFormat(first);
   const columns = columnsFor(group, chosen);
   return chosen === 'table' ? renderTable(group, columns, options) : renderList(group, columns, options);
@@ -283,10 +283,12 @@ function jsonValue(value: unknown, depth: number): unknown {
 
 /** Control characters made visible, so that what a server sent cannot drive the reader's terminal. Tab and line feed stay. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  return text
-    .replace(/\r\n/g, '\n')
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return (
+    text
+      .replace(/\r\n/g, '\n')
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+      .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`)
+  );
 }
 
 function oneLine(text: string): string {

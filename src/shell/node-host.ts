@@ -2,16 +2,16 @@
 
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { lookup as systemLookup } from 'node:dns';
 import { accessSync, constants, statSync } from 'node:fs';
 import { access, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { LookupFunction } from 'node:net';
-import { constants as osConstants, homedir } from 'node:os';
+import { homedir, constants as osConstants } from 'node:os';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { getCACertificates } from 'node:tls';
-import { lookup as systemLookup } from 'node:dns';
 import { ShellError } from './errors.ts';
 import { type Host, HttpFailure, type HttpRequest, type HttpResponse, type NativeOptions, type WriteOptions } from './host.ts';
 
@@ -29,7 +29,11 @@ export function nodeHost(): Host {
     const place = ca.join();
     const known = agents.get(place);
     if (known !== undefined) return known;
-    const made = new HttpsAgent({ keepAlive: true, lookup: loopbackLookup, ...(ca.length === 0 ? {} : { ca: [...getCACertificates(), ...ca] }) });
+    const made = new HttpsAgent({
+      keepAlive: true,
+      lookup: loopbackLookup,
+      ...(ca.length === 0 ? {} : { ca: [...getCACertificates(), ...ca] }),
+    });
     agents.set(place, made);
     return made;
   }
@@ -196,7 +200,9 @@ function collect(response: IncomingMessage): Promise<HttpResponse> {
     response.on('data', (piece: Buffer) => pieces.push(piece));
     response.on('error', (error: NodeJS.ErrnoException) => failed(new HttpFailure(error.code ?? 'EUNKNOWN', error.message)));
     response.on('end', () => {
-      const headers = Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]));
+      const headers = Object.fromEntries(
+        Object.entries(response.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]),
+      );
       done({ status: response.statusCode ?? 0, headers, body: Buffer.concat(pieces) });
     });
   });

@@ -72,7 +72,8 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   split: (left, right, cased) => listOf(left).flatMap((item) => toText(item).split(expression(toText(listOf(right)[0]), cased ? '' : 'i'))),
   replace: (left, right, cased) => {
     const [pattern, by] = listOf(right);
-    const replaced = (item: unknown): string => toText(item).replace(expression(toText(pattern), cased ? 'g' : 'gi'), by === undefined ? '' : toText(by));
+    const replaced = (item: unknown): string =>
+      toText(item).replace(expression(toText(pattern), cased ? 'g' : 'gi'), by === undefined ? '' : toText(by));
     return Array.isArray(left) ? left.map(replaced) : replaced(left);
   },
   f: (left, right) => format(toText(left), listOf(right)),
@@ -92,7 +93,8 @@ export function binary(operator: string, left: unknown, right: unknown): unknown
   const cased = /^c(?:eq|ne|gt|ge|lt|le|like|notlike|match|notmatch|contains|notcontains|in|notin|replace|split)$/.test(written);
   const name = cased || /^i(?:eq|ne|gt|ge|lt|le|like|match)/.test(written) ? written.slice(1) : written;
   const comparison = COMPARISONS[name];
-  if (comparison !== undefined) return Array.isArray(left) ? left.filter((item) => comparison(item, right, cased)) : comparison(left, right, cased);
+  if (comparison !== undefined)
+    return Array.isArray(left) ? left.filter((item) => comparison(item, right, cased)) : comparison(left, right, cased);
   const known = OPERATORS[name];
   if (known === undefined) throw new ShellError(`the operator ${operator} is not in this shell's language`, { category: 'unsupported' });
   return known(left, right, cased);
@@ -133,8 +135,18 @@ function arithmetic(left: unknown, right: unknown, operation: (one: number, othe
 }
 
 function numberIn(value: unknown): number {
-  const number = typeof value === 'number' ? value : typeof value === 'boolean' ? Number(value) : value === undefined || value === null ? 0 : Number(toText(value));
-  if (Number.isNaN(number)) throw new ShellError(`Cannot convert value "${toText(value).slice(0, 80)}" to type "System.Int32". Error: "Input string was not in a correct format."`);
+  const number =
+    typeof value === 'number'
+      ? value
+      : typeof value === 'boolean'
+        ? Number(value)
+        : value === undefined || value === null
+          ? 0
+          : Number(toText(value));
+  if (Number.isNaN(number))
+    throw new ShellError(
+      `Cannot convert value "${toText(value).slice(0, 80)}" to type "System.Int32". Error: "Input string was not in a correct format."`,
+    );
   return number;
 }
 
@@ -143,7 +155,8 @@ function format(pattern: string, values: readonly unknown[]): string {
   return pattern.replace(/\{\{|\}\}|\{(\d+)(?:,(-?\d+))?(:[^}]*)?\}/g, (whole: string, index?: string, width?: string, style?: string) => {
     if (whole === '{{') return '{';
     if (whole === '}}') return '}';
-    if (style !== undefined) throw new ShellError(`the number format '${style}' is not in this shell's language`, { category: 'unsupported' });
+    if (style !== undefined)
+      throw new ShellError(`the number format '${style}' is not in this shell's language`, { category: 'unsupported' });
     const text = toText(values[Number(index)]);
     const wide = Number(width ?? 0);
     return wide < 0 ? text.padEnd(-wide) : text.padStart(wide);
@@ -177,8 +190,6 @@ export function cast(type: string, value: unknown): unknown {
   if (known === undefined) throw new ShellError(`the type [${type}] is not in this shell's language`, { category: 'unsupported' });
   return known(value);
 }
-
-type Method = (target: never, args: readonly unknown[]) => unknown;
 
 const TEXT_METHODS: Readonly<Record<string, (text: string, args: readonly string[]) => unknown>> = {
   tostring: (text) => text,
@@ -221,9 +232,9 @@ export function callMethod(target: unknown, method: string, args: readonly unkno
   if (target instanceof Date && DATE_METHODS[name] !== undefined) return DATE_METHODS[name](target, numberIn(args[0] ?? 0));
   if (isHashtable(target) && name === 'containskey') return member(target, toText(args[0])) !== undefined;
   const isText = typeof target === 'string' || (name === 'tostring' && !Array.isArray(target));
-  const known: Method | undefined = isText ? TEXT_METHODS[name] : undefined;
+  const known = isText ? TEXT_METHODS[name] : undefined;
   if (known === undefined) throw new ShellError(`the method ${method}() is not in this shell's language`, { category: 'unsupported' });
-  return (known as (text: string, args: readonly string[]) => unknown)(toText(target), args.map(toText));
+  return known(toText(target), args.map(toText));
 }
 
 export function propertyOf(target: unknown, name: string): unknown {

@@ -24,7 +24,25 @@ const OPERATORS: readonly RegExp[] = [
 ];
 
 const REFUSED_WORDS = new Set([
-  ...['function', 'filter', 'class', 'enum', 'param', 'begin', 'process', 'end', 'try', 'catch', 'finally', 'throw', 'trap', 'switch', 'for', 'while', 'do'],
+  ...[
+    'function',
+    'filter',
+    'class',
+    'enum',
+    'param',
+    'begin',
+    'process',
+    'end',
+    'try',
+    'catch',
+    'finally',
+    'throw',
+    'trap',
+    'switch',
+    'for',
+    'while',
+    'do',
+  ],
   ...['until', 'return', 'break', 'continue', 'using', 'workflow', 'data', 'parallel', 'sequence', 'configuration', 'dynamicparam'],
 ]);
 
@@ -52,7 +70,8 @@ class Parser {
       body.push(this.#nested(() => this.#statement()));
       this.#scan.skipBlanks();
       const c = this.#scan.peek();
-      if (c !== '' && c !== ';' && c !== '\n' && c !== '\r' && c !== closing) this.#scan.fail(`unexpected '${c}' behind the end of the statement`);
+      if (c !== '' && c !== ';' && c !== '\n' && c !== '\r' && c !== closing)
+        this.#scan.fail(`unexpected '${c}' behind the end of the statement`);
     }
   }
 
@@ -98,7 +117,8 @@ class Parser {
       this.#scan.skipBlanks();
       const operator = this.#scan.take('+=') ? '+=' : this.#scan.peek() === '=' && this.#scan.take('=') ? '=' : undefined;
       if (operator !== undefined) {
-        if (target.kind !== 'variable' && target.kind !== 'member' && target.kind !== 'index') this.#scan.fail('nothing can be assigned to this', {}, start);
+        if (target.kind !== 'variable' && target.kind !== 'member' && target.kind !== 'index')
+          this.#scan.fail('nothing can be assigned to this', {}, start);
         this.#scan.skipLines();
         if (this.#scan.ended) this.#scan.incomplete('a value is missing behind the assignment', start);
         const value = this.#nested(() => this.#statement());
@@ -115,7 +135,8 @@ class Parser {
     for (;;) {
       const before = this.#scan.at;
       this.#scan.skipBlanks();
-      if (this.#scan.sees('||') || this.#scan.sees('&&')) this.#scan.fail(`'${this.#scan.peek()}${this.#scan.peek(1)}' is not in this shell's language`, { category: 'unsupported' });
+      if (this.#scan.sees('||') || this.#scan.sees('&&'))
+        this.#scan.fail(`'${this.#scan.peek()}${this.#scan.peek(1)}' is not in this shell's language`, { category: 'unsupported' });
       if (!this.#scan.take('|')) {
         this.#scan.at = before;
         return { kind: 'pipeline', stages, start, end: before };
@@ -128,7 +149,8 @@ class Parser {
 
   #stage(): Stage {
     const c = this.#scan.peek();
-    const startsExpression = c === '$' || c === '(' || c === '@' || c === '[' || c === '{' || isDouble(c) || isSingle(c) || /[0-9!]/.test(c) || isDash(c);
+    const startsExpression =
+      c === '$' || c === '(' || c === '@' || c === '[' || c === '{' || isDouble(c) || isSingle(c) || /[0-9!]/.test(c) || isDash(c);
     return startsExpression ? this.#expressionStage() : this.#command();
   }
 
@@ -180,7 +202,12 @@ class Parser {
     const written = this.#scan.match(/[123456*]?>>?(?:&[12])?/y);
     if (written === undefined) return undefined;
     const stream = written.startsWith('2') ? 2 : 1;
-    if (written.includes('&') || /^[3456*]/.test(written)) this.#scan.fail(`the redirection ${written} is not in this shell's language`, { category: 'unsupported' }, this.#scan.at - written.length);
+    if (written.includes('&') || /^[3456*]/.test(written))
+      this.#scan.fail(
+        `the redirection ${written} is not in this shell's language`,
+        { category: 'unsupported' },
+        this.#scan.at - written.length,
+      );
     this.#scan.skipBlanks();
     const target = this.#argumentValue() ?? this.#scan.fail('the redirection has no target');
     const nowhere = target.kind === 'variable' && target.name.toLowerCase() === 'null';
@@ -257,7 +284,8 @@ class Parser {
     );
     const end = this.#scan.at;
     if (end === start) this.#scan.fail(`unexpected '${this.#scan.peek()}'`);
-    if (pieces.every((piece) => 'text' in piece)) return { kind: 'word', text: pieces.map((piece) => ('text' in piece ? piece.text : '')).join(''), start, end };
+    if (pieces.every((piece) => 'text' in piece))
+      return { kind: 'word', text: pieces.map((piece) => ('text' in piece ? piece.text : '')).join(''), start, end };
     return { kind: 'string', parts: pieces, start, end };
   }
 
@@ -578,4 +606,3 @@ function numberOf(text: string): number {
   const unit = UNITS[text.slice(-2).toLowerCase()];
   return unit === undefined ? Number(text) : Number(text.slice(0, -2)) * unit;
 }
-

@@ -1,6 +1,6 @@
 // A place in a script that moves forward: characters, blanks and comments, and the few characters that web pages put in place of quotes and dashes.
 
-import { syntaxError, type ShellErrorDetails } from './errors.ts';
+import { type ShellErrorDetails, syntaxError } from './errors.ts';
 
 const DOUBLE = new Set(['"', '“', '”', '„']);
 const SINGLE = new Set(["'", '‘', '’', '‚', '‛']);

@@ -6,7 +6,17 @@ import type { Expression, StringPart } from './syntax.ts';
 /** Parses a variable or `$( … )` at the scanner's `$`; undefined when the `$` is just a `$`. */
 export type Expansion = (scanner: Scanner) => Expression | undefined;
 
-const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '0': '\0', a: '\u0007', b: '\b', f: '\f', v: '\v', e: '\u001b' };
+const ESCAPES: Readonly<Record<string, string>> = {
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  '0': '\0',
+  a: '\u0007',
+  b: '\b',
+  f: '\f',
+  v: '\v',
+  e: '\u001b',
+};
 
 /** The string that begins here, if one does. */
 export function parseString(scanner: Scanner, expansion: Expansion): Expression | undefined {

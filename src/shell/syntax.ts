@@ -63,7 +63,11 @@ export type Statement = Span &
   (
     | { readonly kind: 'pipeline'; readonly stages: readonly Stage[] }
     | { readonly kind: 'assignment'; readonly target: Expression; readonly operator: '=' | '+='; readonly value: Statement }
-    | { readonly kind: 'if'; readonly branches: readonly (readonly [Statement, readonly Statement[]])[]; readonly otherwise: readonly Statement[] }
+    | {
+        readonly kind: 'if';
+        readonly branches: readonly (readonly [Statement, readonly Statement[]])[];
+        readonly otherwise: readonly Statement[];
+      }
     | { readonly kind: 'foreach'; readonly name: string; readonly items: Statement; readonly body: readonly Statement[] }
     | { readonly kind: 'exit'; readonly status: Expression | undefined }
   );
