@@ -221,7 +221,7 @@ function lineReader(): LineReader {
     process.stderr.write(prompt);
     waiting ??= createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
     const line = await waiting.next();
-    process.stderr.write('\n');
+    if (prompt !== '') process.stderr.write('\n');
     return line.done ? undefined : line.value;
   }
 

@@ -1,4 +1,4 @@
-// A client that is nothing but HTTPS and JSON, signed in as the service principal of connection.json. It needs no name resolution: every name is loopback.
+// A client that is nothing but HTTPS and JSON, signed in as the service principal of connection.json or as its user. It needs no name resolution: every name is loopback.
 
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
@@ -21,11 +21,19 @@ export interface Plain {
 const ARM_VERSION = '2023-07-01';
 const HSM_VERSION = '7.5';
 
-export async function signIn(connection: ConnectionFile): Promise<Plain> {
+/** The Azure CLI's own public client, which every tenant knows. */
+const PUBLIC_CLIENT = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
+
+export async function signIn(connection: ConnectionFile, who: 'application' | 'user' = 'application'): Promise<Plain> {
   const ca = readFileSync(connection.caFile);
   const { clientId, clientSecret } = connection.servicePrincipal;
   const tokenFor = async (resource: string): Promise<string> => {
-    const form = { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret, scope: `${resource}/.default` };
+    const scope = `${resource}/.default`;
+    const { userPrincipalName: username, password } = connection.user;
+    const form: Record<string, string> =
+      who === 'user'
+        ? { grant_type: 'password', client_id: PUBLIC_CLIENT, username, password, scope }
+        : { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret, scope };
     const url = `${connection.authorityHost}${connection.tenantId}/oauth2/v2.0/token`;
     const answer = await ask(
       ca,

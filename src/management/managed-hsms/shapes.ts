@@ -25,7 +25,16 @@ export interface NetworkAcls {
 
 const Text = v.nullish(v.string());
 // The service reads numbers and flags that clients write as text: the Azure CLI sends "7" (az keyvault create --retention-days 7, 2.91).
-const Flag = v.nullish(v.union([v.boolean(), v.pipe(v.string(), v.regex(/^(?:true|false)$/i), v.transform((text) => text.toLowerCase() === 'true'))]));
+const Flag = v.nullish(
+  v.union([
+    v.boolean(),
+    v.pipe(
+      v.string(),
+      v.regex(/^(?:true|false)$/i),
+      v.transform((text) => text.toLowerCase() === 'true'),
+    ),
+  ]),
+);
 const Count = v.nullish(v.union([v.number(), v.pipe(v.string(), v.regex(/^-?\d{1,9}$/), v.transform(Number))]));
 
 const Acls = v.nullish(
