@@ -66,11 +66,11 @@ export class Evaluator<S> {
       case 'pipeline':
         return this.#pipeline(statement.stages, captured);
       case 'assignment':
-        await this.#assign(statement.target, statement.operator, unwrapped(await this.#statement(statement.value, true)));
+        await this.#assign(statement.target, statement.operator, await this.#result(statement.value));
         return [];
       case 'if':
         for (const [condition, body] of statement.branches) {
-          if (isTrue(unwrapped(await this.#statement(condition, true)))) return this.#body(body, captured);
+          if (isTrue(await this.#result(condition))) return this.#body(body, captured);
         }
         return this.#body(statement.otherwise, captured);
       case 'foreach': {
@@ -84,6 +84,13 @@ export class Evaluator<S> {
       case 'exit':
         throw new Exit(statement.status === undefined ? 0 : Number(toText(await this.#value(statement.status))) & 0xff);
     }
+  }
+
+  /** What a statement is worth to whoever asked for it: an expression's value as it is, or what a command put out. */
+  async #result(statement: Statement): Promise<unknown> {
+    const [stage, ...more] = statement.kind === 'pipeline' ? statement.stages : [];
+    if (stage?.kind === 'expression' && more.length === 0 && stage.redirections.length === 0) return this.#value(stage.expression);
+    return unwrapped(await this.#statement(statement, true));
   }
 
   async #body(body: readonly Statement[], captured: boolean): Promise<unknown[]> {
@@ -248,11 +255,11 @@ export class Evaluator<S> {
         return hashtable(
           await Array.fromAsync(
             expression.entries,
-            async ([key, value]) => [toText(await this.#value(key)), unwrapped(await this.#statement(value, true))] as const,
+            async ([key, value]) => [toText(await this.#value(key)), await this.#result(value)] as const,
           ),
         );
       case 'group':
-        return unwrapped(await this.#statement(expression.statement, true));
+        return this.#result(expression.statement);
       case 'subexpression':
         return unwrapped(await this.#body(expression.body, true));
       case 'block':

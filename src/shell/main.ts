@@ -147,7 +147,9 @@ function echo(host: Host, text: string, { start, end }: Statement): void {
 /** An error with the line of the script at which it happened. */
 function placed(error: unknown, name: string, text: string, statement: Statement): unknown {
   if (!(error instanceof ShellError) || error.excerpt !== undefined) return error;
-  const { line, text: shown } = placeOf(text, statement.start);
+  // The statement alone: its neighbours on the line may hold what is nobody's business.
+  const { line } = placeOf(text, statement.start);
+  const [shown = ''] = text.slice(statement.start, statement.end).split('\n');
   const { message, category, hints, status, cmdlet } = error;
   return new ShellError(message, {
     category,

@@ -319,28 +319,15 @@ class Parser {
     return { kind: 'subexpression', body, start, end: this.#scan.at };
   }
 
+  /** Commas bind tighter than the operators: `1, 2 -contains 2` asks a list. */
   #expression(): Expression {
-    const start = this.#scan.at;
-    const first = this.#operation(0);
-    const items = [first];
-    for (;;) {
-      const before = this.#scan.at;
-      this.#scan.skipBlanks();
-      if (!this.#scan.take(',')) {
-        this.#scan.at = before;
-        break;
-      }
-      this.#scan.skipLines();
-      if (this.#scan.ended) this.#scan.incomplete('a value is missing behind the comma', before);
-      items.push(this.#operation(0));
-    }
-    return items.length === 1 ? first : { kind: 'list', items, start, end: this.#scan.at };
+    return this.#operation(0, true);
   }
 
-  #operation(level: number): Expression {
+  #operation(level: number, lists: boolean): Expression {
     const pattern = OPERATORS[level];
-    if (pattern === undefined) return this.#unary();
-    let left = this.#nested(() => this.#operation(level + 1));
+    if (pattern === undefined) return lists ? this.#list() : this.#unary();
+    let left = this.#nested(() => this.#operation(level + 1, lists));
     for (;;) {
       const before = this.#scan.at;
       this.#scan.skipBlanks();
@@ -351,27 +338,25 @@ class Parser {
       }
       this.#scan.skipLines();
       if (this.#scan.ended) this.#scan.incomplete(`a value is missing behind ${written}`, before);
-      // The right side of these is a list more often than not: $x -in 'a', 'b'.
-      const right = level === 1 ? this.#listOf(level + 1) : this.#nested(() => this.#operation(level + 1));
+      const right = this.#nested(() => this.#operation(level + 1, lists));
       left = { kind: 'binary', operator: written.replace(/^[–—―]/, '-').toLowerCase(), left, right, start: left.start, end: this.#scan.at };
     }
   }
 
-  #listOf(level: number): Expression {
-    const start = this.#scan.at;
-    const items = [this.#nested(() => this.#operation(level))];
+  #list(): Expression {
+    const first = this.#unary();
+    const items = [first];
     for (;;) {
       const before = this.#scan.at;
       this.#scan.skipBlanks();
       if (!this.#scan.take(',')) {
         this.#scan.at = before;
-        break;
+        return items.length === 1 ? first : { kind: 'list', items, start: first.start, end: before };
       }
       this.#scan.skipLines();
-      items.push(this.#nested(() => this.#operation(level)));
+      if (this.#scan.ended) this.#scan.incomplete('a value is missing behind the comma', before);
+      items.push(this.#nested(() => this.#unary()));
     }
-    const [only] = items;
-    return items.length === 1 && only !== undefined ? only : { kind: 'list', items, start, end: this.#scan.at };
   }
 
   #unary(): Expression {
@@ -387,6 +372,7 @@ class Parser {
   #cast(): Expression {
     const start = this.#scan.at;
     const type = this.#scan.match(/\[[A-Za-z][\w.]*(?:\[\])?\]/y);
+    if (type === undefined && this.#scan.peek() === '[') this.#scan.fail('a type was expected here, as in [int]');
     if (type === undefined) return this.#postfix();
     const name = type.slice(1, -1);
     if (this.#scan.take('::')) return this.#postfixOf(this.#static(name, start));
@@ -445,7 +431,7 @@ class Parser {
     this.#scan.skipLines();
     while (!this.#scan.take(')')) {
       if (this.#scan.ended) this.#scan.incomplete('( has no closing )', start);
-      args.push(this.#nested(() => this.#operation(0)));
+      args.push(this.#nested(() => this.#operation(0, false)));
       this.#scan.skipLines();
       if (this.#scan.take(',')) this.#scan.skipLines();
       else if (this.#scan.peek() !== ')') this.#missing(')', start);
