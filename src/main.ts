@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { pino } from 'pino';
 import type { Config } from './config.ts';
 import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
-import { type Clock, newClockOffset, sharedClock } from './core/clock.ts';
+import { type Clock, newClockOffset, sharedClock, systemClock } from './core/clock.ts';
 import { type Tag, Versions } from './core/coherence.ts';
 import { Failure } from './core/failure.ts';
 import type { Room } from './core/route.ts';
@@ -115,7 +115,8 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   runSelfTests();
   const rootKey = await sharedRootKey(config.dataFolder);
   cleanup.push(() => rootKey.bytes.fill(0));
-  const authority = await openAuthority(config.dataFolder, clock);
+  // Certificates are judged by other machines' clocks, which nobody moves.
+  const authority = await openAuthority(config.dataFolder, systemClock);
   const crew: Crew = { peers: new Set(), committed: [] };
   const store = await openEmbeddedStore(config.dataFolder, { versions, committed: (tags) => tellOfCommit(crew, tags) });
   cleanup.push(() => store.close());

@@ -2,7 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
-import { sharedClock } from './core/clock.ts';
+import { sharedClock, systemClock } from './core/clock.ts';
 import { type Tag, Versions } from './core/coherence.ts';
 import { peer } from './core/thread-calls.ts';
 import { openCryptoModule } from './crypto/openssl-module.ts';
@@ -45,7 +45,7 @@ const main = peer(parentPort, {
     });
     const leaf = (names: readonly string[]): Promise<Leaf> => main.ask('leaf', names) as Promise<Leaf>;
     await door.listen({
-      certificates: certificates(leaf, urls.domain, addresses, clock),
+      certificates: certificates(leaf, urls.domain, addresses, systemClock),
       hosts,
       port: urls.port,
       reusePort,
