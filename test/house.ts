@@ -11,6 +11,7 @@ import { readConfig } from '../src/config.ts';
 import type { ConnectionFile } from '../src/connection-file.ts';
 import { advanceClock, newClockOffset } from '../src/core/clock.ts';
 import { type Service, startService } from '../src/main.ts';
+import { isThere, openJudge } from './openapi.ts';
 
 export interface Got {
   readonly status: number;
@@ -52,6 +53,9 @@ export interface House {
 }
 
 export const GROUP = 'group';
+/** Every answer that a test gets is held against the published documents, where they are. */
+const judge = isThere ? openJudge() : undefined;
+
 const ARM_VERSION = '2024-11-01';
 const HSM_VERSION = '7.5';
 
@@ -91,7 +95,11 @@ export async function openHouse(settings: { readonly workers?: number } = {}): P
         response.on('error', failed).on('end', () => {
           const isJson = String(response.headers['content-type']).includes('json') && /^[{[]/.test(received);
           const named = response.headers as Record<string, string | undefined>;
-          done({ status: response.statusCode ?? 0, headers: named, text: received, json: isJson ? JSON.parse(received) : {} });
+          try {
+            done(answer(method, url, response.statusCode ?? 0, named, received, isJson));
+          } catch (error) {
+            failed(error);
+          }
         });
       });
       asked.on('error', failed).end(text);
@@ -186,6 +194,24 @@ export async function openHouse(settings: { readonly workers?: number } = {}): P
     },
   };
   return house;
+}
+
+/** The answer, once the published documents have nothing to say against it. */
+function answer(method: string, url: string, status: number, headers: Got['headers'], text: string, isJson: boolean): Got {
+  const json = isJson ? JSON.parse(text) : {};
+  const wrong = complaints(method, url, status, isJson ? json : undefined);
+  if (wrong.length > 0) throw new Error(`not as the OpenAPI documents say: ${wrong.join('; ')}\n${text}`);
+  return { status, headers, text, json };
+}
+
+function complaints(method: string, url: string, status: number, json: unknown): readonly string[] {
+  // The challenge has no body of any described kind.
+  if (judge === undefined || status === 401 || status === 421) return [];
+  const { hostname, pathname } = new URL(url);
+  const place = hostname.includes('.managedhsm.') ? 'hsm' : 'arm';
+  return json === undefined
+    ? judge.complaints(place, method, pathname, status, undefined).filter((words) => words.includes('has no answer'))
+    : judge.complaints(place, method, pathname, status, json);
 }
 
 function versioned(path: string, version: string): string {
