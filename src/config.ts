@@ -1,4 +1,4 @@
-// Flags and environment become one typed Config. The table below is all there is to set; `--help` and docs/configuration.md are made from it.
+// Flags and environment become one typed Config. The table below is all there is to set, and `--help` is made from it.
 
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';

@@ -117,6 +117,9 @@ function escaped(part: string): string {
 /** `{scope}` may be empty or several segments; a version that is left out is the latest. */
 function patternOf(template: string): { readonly path: RegExp; readonly fixed: number } {
   const quoted = template.replace(/\?.*$/, '').replace(/[.*+?^$()|[\]\\]/g, '\\$&');
-  const pattern = quoted.replace(/\/\{scope\}/g, '(?:/.*)?').replace(/\/\{key-version\}/g, '(?:/[0-9a-f]*)?').replace(/\{[^}]+\}/g, '[^/]+');
+  const pattern = quoted
+    .replace(/\/\{scope\}/g, '(?:/.*)?')
+    .replace(/\/\{key-version\}/g, '(?:/[0-9a-f]*)?')
+    .replace(/\{[^}]+\}/g, '[^/]+');
   return { path: new RegExp(`^${pattern}/?$`, 'i'), fixed: template.replace(/\{[^}]+\}/g, '').length };
 }

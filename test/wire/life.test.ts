@@ -131,6 +131,18 @@ suite('the life of HSMs and keys', () => {
     assert.deepEqual(await statuses(), [404]);
   });
 
+  test('a key that gets the name of a purged one starts without its roles', async () => {
+    await ready('reborn');
+    const application = await house.token('application', 'hsm');
+    await house.hsm('reborn', 'POST', '/keys/k/create', { kty: 'EC-HSM' });
+    await grant(house, 'reborn', CRYPTO_USER, house.connection.servicePrincipal.objectId, '/keys/k');
+    assert.equal((await house.hsm('reborn', 'GET', '/keys/k', undefined, application)).status, 200);
+    await house.hsm('reborn', 'DELETE', '/keys/k');
+    assert.equal((await house.hsm('reborn', 'DELETE', '/deletedkeys/k')).status, 204);
+    await house.hsm('reborn', 'POST', '/keys/k/create', { kty: 'EC-HSM' });
+    assert.equal((await house.hsm('reborn', 'GET', '/keys/k', undefined, application)).status, 403);
+  });
+
   test('a list is walked through page by page, and the last page has no next link', async () => {
     await ready('listed');
     await Promise.all(Array.from({ length: 13 }, (_, i) => house.hsm('listed', 'POST', `/keys/k${i}/create`, { kty: 'EC-HSM' })));

@@ -4,7 +4,8 @@ import * as v from 'valibot';
 import { keyNotFound, purgeProtected } from '../../core/errors-keyvault.ts';
 import { nothing } from '../../core/reply.ts';
 import { operation } from '../../core/route.ts';
-import type { Reader } from '../../store/store.ts';
+import type { Reader, Writer } from '../../store/store.ts';
+import { accessTag } from '../access/grants.ts';
 import type { ActiveReads, ActiveWrites, Hsm } from '../world.ts';
 import { deletedKeyBundle, deletedKeyItem, keyBundle } from './bundles.ts';
 import { readVersion } from './cache.ts';
@@ -74,12 +75,18 @@ export const purgeKey = operation({ path: KeyPath, query: v.unknown(), body: v.u
   write(async (writer) => {
     await deletedKey(writer, hsm, path.name);
     if (hsm.purgeProtection) throw purgeProtected();
-    // The versions go with it (foreign keys cascade).
-    await writer.deleteFrom('keys').where('hsm_id', '=', hsm.id).where('name_key', '=', nameKey(path.name)).execute();
-    writer.touch(keyTag(hsm.id, path.name));
+    await endKey(writer, hsm.id, nameKey(path.name));
     return nothing();
   }),
 );
+
+/** The key, its versions (foreign keys cascade) and the roles at its scope: another key that gets the name later starts with none. */
+export async function endKey(writer: Writer, hsmId: string, name: string): Promise<void> {
+  await writer.deleteFrom('keys').where('hsm_id', '=', hsmId).where('name_key', '=', name).execute();
+  await writer.deleteFrom('role_assignments').where('hsm_id', '=', hsmId).where('scope_key', '=', `/keys/${name}`).execute();
+  writer.touch(keyTag(hsmId, name));
+  writer.touch(accessTag(hsmId));
+}
 
 async function deletedKey(read: Pick<Reader, 'selectFrom'>, hsm: Hsm, name: string): Promise<ListedKey> {
   const key = await read

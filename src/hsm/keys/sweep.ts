@@ -1,7 +1,7 @@
 // Deleted keys whose retention is over go by themselves, protected from purge or not.
 
 import type { HsmWriteParts } from '../world.ts';
-import { keyTag } from './names.ts';
+import { endKey } from './delete.ts';
 
 /** At a time; the rest waits for the next round. */
 const BATCH = 500;
@@ -13,13 +13,14 @@ export async function sweepKeys({ read, write, clock }: HsmWriteParts): Promise<
   await write(async (writer) => {
     for (const { hsm_id, name_key } of due) {
       // Asked again: it may have been recovered since.
-      await writer
-        .deleteFrom('keys')
+      const still = await writer
+        .selectFrom('keys')
+        .select('name')
         .where('hsm_id', '=', hsm_id)
         .where('name_key', '=', name_key)
         .where('scheduled_purge_at', '<=', now)
-        .execute();
-      writer.touch(keyTag(hsm_id, name_key));
+        .executeTakeFirst();
+      if (still !== undefined) await endKey(writer, hsm_id, name_key);
     }
   });
 }

@@ -9,33 +9,23 @@ import { Attributes, ReleasePolicy, refuseExportable, Tags } from './attributes.
 import { keyBundle } from './bundles.ts';
 import { readVersion } from './cache.ts';
 import { KeyOps, keyOpsFor } from './key-ops.ts';
+import type { KeyVersion } from './key-version.ts';
 import { keyAddress, keyTag, nameKey, VersionPath } from './names.ts';
 
 const UpdateBody = v.object({ key_ops: KeyOps, attributes: Attributes, tags: Tags, release_policy: ReleasePolicy });
 
+type UpdateRequest = v.InferOutput<typeof UpdateBody>;
+
 /** Members that are left out stay as they are; tags are replaced as a whole. */
 export const updateKey = operation(
   { path: VersionPath, query: v.unknown(), body: UpdateBody },
-  ({ hsm, write, clock }: ActiveWrites, { path, body: { key_ops, attributes, tags, release_policy }, apiVersion }) =>
+  ({ hsm, write, clock }: ActiveWrites, { path, body, apiVersion }) =>
     write(async (writer) => {
       const key = await readVersion(writer, hsm, path.name, path.version);
       if (key === undefined) throw keyNotFound(keyAddress(hsm, path.name));
-      const { exportable, enabled, nbf, exp } = attributes ?? {};
-      if (exportable !== undefined && exportable !== null && exportable !== key.exportable) {
-        throw badParameter('Cannot modify the exportable state of a key');
-      }
-      refuseExportable(key.exportable, release_policy);
-      const changes = {
-        ...(key_ops ? { key_ops_json: JSON.stringify(keyOpsFor(key.atRest.material.kty, key_ops)) } : {}),
-        ...(tags ? { tags_json: JSON.stringify(tags) } : {}),
-        ...(enabled === undefined || enabled === null ? {} : { enabled: enabled ? 1 : 0 }),
-        ...(nbf === undefined || nbf === null ? {} : { nbf }),
-        ...(exp === undefined || exp === null ? {} : { exp }),
-        updated: seconds(clock.now()),
-      };
       await writer
         .updateTable('key_versions')
-        .set(changes)
+        .set({ ...changesTo(key, body), updated: seconds(clock.now()) })
         .where('hsm_id', '=', hsm.id)
         .where('name_key', '=', nameKey(path.name))
         .where('version', '=', key.version)
@@ -45,3 +35,22 @@ export const updateKey = operation(
       return keyBundle(hsm, changed ?? key, apiVersion);
     }),
 );
+
+/** The columns that change. Throws BadParameter for what cannot be changed. */
+function changesTo(key: KeyVersion, { key_ops, attributes, tags, release_policy }: UpdateRequest) {
+  const { exportable, enabled, nbf, exp } = attributes ?? {};
+  if (isGiven(exportable) && exportable !== key.exportable) throw badParameter('Cannot modify the exportable state of a key');
+  refuseExportable(key.exportable, release_policy);
+  return {
+    ...(isGiven(key_ops) ? { key_ops_json: JSON.stringify(keyOpsFor(key.atRest.material.kty, key_ops)) } : {}),
+    ...(isGiven(tags) ? { tags_json: JSON.stringify(tags) } : {}),
+    ...(isGiven(enabled) ? { enabled: enabled ? 1 : 0 } : {}),
+    ...(isGiven(nbf) ? { nbf } : {}),
+    ...(isGiven(exp) ? { exp } : {}),
+  };
+}
+
+/** Some clients write `null` where they mean nothing. */
+function isGiven<Value>(value: Value | null | undefined): value is Value {
+  return value !== null && value !== undefined;
+}

@@ -13,7 +13,10 @@ import { type Tag, Versions } from '../../../src/core/coherence.ts';
 import { Failure } from '../../../src/core/failure.ts';
 import { databaseFile, openEmbeddedReader, openEmbeddedStore } from '../../../src/store/embedded.ts';
 import { lockFolder } from '../../../src/store/folder-lock.ts';
+import { migrate } from '../../../src/store/migrate.ts';
+import { openWriter } from '../../../src/store/sqlite.ts';
 import type { Reader, Store, Writer } from '../../../src/store/store.ts';
+import { WriteQueue } from '../../../src/store/write-queue.ts';
 
 interface Opened {
   readonly folder: string;
@@ -145,6 +148,36 @@ test('a folder has one service at a time', async () => {
   assert.throws(() => lockFolder(folder), /another service is running on/);
   first.release();
   lockFolder(folder).release();
+  await rm(folder, { recursive: true });
+});
+
+test('on a full disk a change is refused as not made, what was acknowledged stays, and there is room again afterwards', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-full-'));
+  const connection = openWriter(databaseFile(folder));
+  await migrate(connection);
+  const queue = new WriteQueue(connection, new Versions(Versions.allocate()), () => undefined);
+  // SQLite's own limit gives the very error that a full disk gives (SQLITE_FULL).
+  connection.exec('PRAGMA max_page_count = 200');
+  const acknowledged: string[] = [];
+  let refused: unknown;
+  for (let i = 0; i < 500 && refused === undefined; i += 1) {
+    const name = `t-${String(i).padStart(4, '0')}`;
+    await queue
+      .add((writer) => put(writer, name, 'x'.repeat(3000)))
+      .then(
+        () => acknowledged.push(name),
+        (error: unknown) => (refused = error),
+      );
+  }
+  assert.ok(refused instanceof Failure && refused.status === 503, String(refused));
+  assert.match(refused.message, /was not made/);
+  assert.ok(acknowledged.length > 10);
+  assert.deepEqual(await keys(connection.db), acknowledged);
+  connection.exec('PRAGMA max_page_count = 4000');
+  await queue.add((writer) => put(writer, 't-after'));
+  assert.deepEqual(await keys(connection.db), [...acknowledged, 't-after']);
+  await queue.close();
+  connection.close();
   await rm(folder, { recursive: true });
 });
 
