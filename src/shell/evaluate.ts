@@ -30,13 +30,6 @@ export class Evaluator<S> {
     this.#variables.set('?', true);
   }
 
-  /** Another signal for the next statement: Ctrl-C ends one command, not the prompt. */
-  with(signal: AbortSignal): Evaluator<S> {
-    const other = new Evaluator({ ...this.#running, signal });
-    for (const [name, value] of this.#variables) other.#variables.set(name, value);
-    return other;
-  }
-
   /** Runs one statement of a script and prints what it puts out. */
   async print(statement: Statement, source: string): Promise<void> {
     this.#source = source;
@@ -44,11 +37,6 @@ export class Evaluator<S> {
     const { host } = this.#running;
     const text = render(values, undefined, { width: host.isTerminal.stdout ? host.columns() : undefined });
     if (text !== '') host.stdout(text);
-  }
-
-  /** Takes over what another evaluator's variables have become. */
-  adopt(other: Evaluator<S>): void {
-    for (const [name, value] of other.#variables) this.#variables.set(name, value);
   }
 
   /** Runs one cmdlet whose words are values already. */
