@@ -4,7 +4,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { Ajv, type ValidateFunction } from 'ajv';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 
 const FOLDER = resolve(import.meta.dirname, '../../shared/spec/openapi');
 const DATA_PLANE = join(FOLDER, 'data-plane/7.6');
@@ -28,7 +28,7 @@ export const isThere = existsSync(FOLDER);
 
 /** Reads the documents once. */
 export function openJudge(): Judge {
-  const ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true, logger: false });
+  const ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true, verbose: true, logger: false });
   const described = { hsm: operationsIn(ajv, filesIn(DATA_PLANE)), arm: operationsIn(ajv, filesIn(CONTROL_PLANE)) };
   const validators = new Map<string, ValidateFunction>();
 
@@ -49,15 +49,20 @@ export function openJudge(): Judge {
       if (reference === undefined) return [];
       const validate = validator(reference);
       if (validate(body)) return [];
-      // subscriptions.json requires a next link that the live service leaves out on the last page, as its recordings show.
-      const errors = (validate.errors ?? []).filter(
-        ({ keyword, params }) => keyword !== 'required' || params.missingProperty !== 'nextLink',
-      );
+      const errors = (validate.errors ?? []).filter((error) => !isKnownToDiffer(error));
       return errors.map(
         ({ instancePath, message }) => `${method} ${operation.template} ${status}: ${instancePath || 'the body'} ${message}`,
       );
     },
   };
+}
+
+/** Where recordings of the live service differ from its own documents, the recordings count. */
+function isKnownToDiffer({ keyword, params, data }: ErrorObject): boolean {
+  // subscriptions.json requires a next link; the last page has none.
+  if (keyword === 'required') return params.missingProperty === 'nextLink';
+  // keys.json has an action of type 'Rotate'; the service answers 'rotate'.
+  return keyword === 'enum' && params.allowedValues.some((value: unknown) => String(value).toLowerCase() === data);
 }
 
 function filesIn(folder: string): readonly string[] {

@@ -8,8 +8,9 @@
 import { CoherentCache } from '../core/coherence.ts';
 import { conflict, notActivated, resourceNotFound } from '../core/errors-keyvault.ts';
 import type { Failure } from '../core/failure.ts';
-import { hsmOrigin } from '../core/urls.ts';
+import { hsmOrigin, type Urls } from '../core/urls.ts';
 import { asSealedDomainKey } from '../crypto/types.ts';
+import type { Tables } from '../store/schema.ts';
 import type { Store, Writer } from '../store/store.ts';
 import type { ActiveHsm, Hsm, HsmParts, HsmWriteParts } from './world.ts';
 
@@ -30,18 +31,7 @@ export function openPool({ read, urls, versions }: HsmParts): Pool {
   async function load(nameKey: string): Promise<Hsm> {
     const row = await read.selectFrom('hsms').selectAll().where('name_key', '=', nameKey).where('deleted', '=', 0).executeTakeFirst();
     if (row === undefined) throw nobodyAt(hsmOrigin(urls, nameKey));
-    const facts = {
-      id: row.id,
-      name: row.name,
-      origin: hsmOrigin(urls, row.name),
-      region: row.region,
-      retentionDays: row.retention_days,
-      purgeProtection: row.purge_protection === 1,
-      domainId: row.domain_id,
-      domain: { hsmId: row.id, sealed: asSealedDomainKey(row.sealed_domain_key) },
-    };
-    if (row.state === 'active') return { ...facts, state: 'active' };
-    return { ...facts, state: row.state, interrupted: row.state === 'not-activated' && row.active_at !== null };
+    return hsmOf(row, urls);
   }
 
   return {
@@ -50,6 +40,28 @@ export function openPool({ read, urls, versions }: HsmParts): Pool {
       return cache.get(nameKey, HSMS_TAG, () => load(nameKey));
     },
   };
+}
+
+function hsmOf(row: Tables['hsms'], urls: Urls): Hsm {
+  const facts = {
+    id: row.id,
+    name: row.name,
+    origin: hsmOrigin(urls, row.name),
+    region: row.region,
+    retentionDays: row.retention_days,
+    purgeProtection: row.purge_protection === 1,
+    domainId: row.domain_id,
+    domain: { hsmId: row.id, sealed: asSealedDomainKey(row.sealed_domain_key) },
+  };
+  if (row.state === 'active') return { ...facts, state: 'active' };
+  return { ...facts, state: row.state, interrupted: row.state === 'not-activated' && row.active_at !== null };
+}
+
+/** For schedules: the HSM of this id, if it is active and not deleted. */
+export async function activeHsm({ read, urls }: Pick<HsmParts, 'read' | 'urls'>, id: string): Promise<ActiveHsm | undefined> {
+  const row = await read.selectFrom('hsms').selectAll().where('id', '=', id).where('deleted', '=', 0).executeTakeFirst();
+  const hsm = row === undefined ? undefined : hsmOf(row, urls);
+  return hsm?.state === 'active' ? hsm : undefined;
 }
 
 /**

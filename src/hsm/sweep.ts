@@ -1,10 +1,12 @@
-// What is due in the HSMs: confirmed downloads become activations, and keys whose retention is over go.
+// What is due in the HSMs: confirmed downloads become activations, keys are rotated, and keys whose retention is over go.
 
+import { rotateDue } from './keys/rotate.ts';
 import { sweepKeys } from './keys/sweep.ts';
 import { activateConfirmed } from './pool.ts';
 import type { HsmWriteParts } from './world.ts';
 
 export async function sweepHsms(parts: HsmWriteParts): Promise<void> {
   await activateConfirmed(parts);
+  await rotateDue(parts);
   await sweepKeys(parts);
 }

@@ -179,4 +179,15 @@ export interface Tables {
     created: number;
     updated: number;
   };
+
+  rotation_policies: {
+    hsm_id: string;
+    name_key: string;
+    policy_json: string;
+    /** Unix seconds, as the wire has them. */
+    created: number;
+    updated: number;
+    /** When the key gets its next version; null when nothing will fall due. */
+    due_at: number | null;
+  };
 }

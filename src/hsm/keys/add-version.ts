@@ -1,13 +1,15 @@
 // A new version of a key: the row that create and import have in common. The material was made before; this is all that happens inside the transaction.
 
-import { seconds } from '../../core/clock.ts';
+import { type Clock, seconds } from '../../core/clock.ts';
 import { badParameter, deletedButRecoverable } from '../../core/errors-keyvault.ts';
 import type { MadeKey } from '../../crypto/types.ts';
 import type { Writer } from '../../store/store.ts';
 import type { ActiveWrites, Hsm } from '../world.ts';
+import { type Duration, shifted } from './duration.ts';
 import type { KeyOp } from './key-ops.ts';
 import { type KeyVersion, keyVersionOf, type VersionRow } from './key-version.ts';
 import { keyTag, nameKey } from './names.ts';
+import { schedule } from './rotation-policy.ts';
 
 /** Limits of the service (Managed HSM service limits). */
 const VERSIONS = 100;
@@ -24,37 +26,43 @@ export interface NewVersion {
     readonly exp?: number | null | undefined;
   };
   readonly tags: Readonly<Record<string, string>> | null | undefined;
+  /** A rotation policy's life of new versions; it counts before `attributes.exp`. */
+  readonly expiresAfter?: Duration | undefined;
+}
+
+/** Adds the version in a transaction of its own. */
+export function addVersion({ hsm, write, clock }: ActiveWrites, version: NewVersion): Promise<KeyVersion> {
+  return write((writer) => insertVersion(writer, hsm, clock, version));
 }
 
 /** Adds the version, and the key if this is its first. Throws Conflict when the name belongs to a deleted key. */
-export function addVersion({ hsm, write, clock }: ActiveWrites, version: NewVersion): Promise<KeyVersion> {
-  return write(async (writer) => {
-    const name = await nameOf(writer, hsm, version.name);
-    const { count, last } = await versionsOf(writer, hsm, name);
-    if (count >= VERSIONS) throw badParameter(`The key has ${VERSIONS} versions, which is the limit. Make a key with another name.`);
-    const now = seconds(clock.now());
-    const { made, attributes, tags } = version;
-    const row: VersionRow = {
-      hsm_id: hsm.id,
-      name_key: nameKey(name),
-      version: version.version,
-      sequence: last + 1,
-      sealed: made.sealed,
-      material_json: JSON.stringify(made.material),
-      key_ops_json: JSON.stringify(version.keyOps),
-      enabled: attributes.enabled === false ? 0 : 1,
-      nbf: attributes.nbf ?? null,
-      exp: attributes.exp ?? null,
-      exportable: 0,
-      tags_json: tags === undefined || tags === null ? null : JSON.stringify(tags),
-      release_policy_json: null,
-      created: now,
-      updated: now,
-    };
-    await writer.insertInto('key_versions').values(row).execute();
-    writer.touch(keyTag(hsm.id, name));
-    return keyVersionOf(hsm, name, row);
-  });
+export async function insertVersion(writer: Writer, hsm: Hsm, clock: Clock, version: NewVersion): Promise<KeyVersion> {
+  const name = await nameOf(writer, hsm, version.name);
+  const { count, last } = await versionsOf(writer, hsm, name);
+  if (count >= VERSIONS) throw badParameter(`The key has ${VERSIONS} versions, which is the limit. Make a key with another name.`);
+  const now = seconds(clock.now());
+  const { made, attributes, tags, expiresAfter } = version;
+  const row: VersionRow = {
+    hsm_id: hsm.id,
+    name_key: nameKey(name),
+    version: version.version,
+    sequence: last + 1,
+    sealed: made.sealed,
+    material_json: JSON.stringify(made.material),
+    key_ops_json: JSON.stringify(version.keyOps),
+    enabled: attributes.enabled === false ? 0 : 1,
+    nbf: attributes.nbf ?? null,
+    exp: expiresAfter === undefined ? (attributes.exp ?? null) : shifted(now, expiresAfter),
+    exportable: 0,
+    tags_json: tags === undefined || tags === null ? null : JSON.stringify(tags),
+    release_policy_json: null,
+    created: now,
+    updated: now,
+  };
+  await writer.insertInto('key_versions').values(row).execute();
+  writer.touch(keyTag(hsm.id, name));
+  await schedule(writer, hsm, name);
+  return keyVersionOf(hsm, name, row);
 }
 
 /** The key's own spelling of the name; makes the key when there is none. */

@@ -8,6 +8,8 @@ import { importKey } from './import.ts';
 import { randomBytes } from './random-bytes.ts';
 import { getKey, listKeys, listVersions } from './read.ts';
 import { refused } from './refused.ts';
+import { rotateKey } from './rotate.ts';
+import { getRotationPolicy, putRotationPolicy } from './rotation-policy.ts';
 import { sign, verify } from './sign.ts';
 import { updateKey } from './update.ts';
 
@@ -40,13 +42,14 @@ export const keyRows: readonly ActiveRow[] = [
   reads ('POST',   '/keys/:name/:version/sign',           'keys/sign/action',                sign),
   reads ('POST',   '/keys/:name/verify',                  'keys/verify/action',              verify),
   reads ('POST',   '/keys/:name/:version/verify',         'keys/verify/action',              verify),
+  writes('POST',   '/keys/:name/rotate',                  'keys/rotate/action',              rotateKey),
+  reads ('GET',    '/keys/:name/rotationpolicy',          'keys/read/action',                getRotationPolicy),
+  writes('PUT',    '/keys/:name/rotationpolicy',          'keys/write/action',               putRotationPolicy),
+
   reads ('POST',   '/rng',                                'rng/action',                      randomBytes),
 
   reads ('POST',   '/keys/:name/backup',                  'keys/backup/action',              refused('Backup of a key')),
   reads ('POST',   '/keys/restore',                       'keys/restore/action',             refused('Restore of a key')),
-  reads ('POST',   '/keys/:name/rotate',                  'keys/rotate/action',              refused('Rotation of a key')),
-  reads ('GET',    '/keys/:name/rotationpolicy',          'keys/read/action',                refused('A rotation policy')),
-  reads ('PUT',    '/keys/:name/rotationpolicy',          'keys/write/action',               refused('A rotation policy')),
   reads ('POST',   '/keys/:name/release',                 'keys/release/action',             refused('Release of a key')),
   reads ('POST',   '/keys/:name/:version/release',        'keys/release/action',             refused('Release of a key')),
   reads ('GET',    '/keys/:name/attestation',             'keys/read/action',                refused('Attestation of a key')),

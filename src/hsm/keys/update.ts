@@ -11,6 +11,7 @@ import { readVersion } from './cache.ts';
 import { KeyOps, keyOpsFor } from './key-ops.ts';
 import type { KeyVersion } from './key-version.ts';
 import { keyAddress, keyTag, nameKey, VersionPath } from './names.ts';
+import { schedule } from './rotation-policy.ts';
 
 const UpdateBody = v.object({ key_ops: KeyOps, attributes: Attributes, tags: Tags, release_policy: ReleasePolicy });
 
@@ -31,6 +32,7 @@ export const updateKey = operation(
         .where('version', '=', key.version)
         .execute();
       writer.touch(keyTag(hsm.id, path.name));
+      await schedule(writer, hsm, path.name);
       const changed = await readVersion(writer, hsm, path.name, key.version);
       return keyBundle(hsm, changed ?? key, apiVersion);
     }),
