@@ -101,3 +101,9 @@ export function invalidSetting(): Failure {
 export function notSupported(message: string): Failure {
   return new Failure(400, 'NotSupported', message);
 }
+
+/** One answer for a foreign, a changed and a made-up blob: which it is would help nobody but a forger. */
+export function malformedBackupBlob(cause?: unknown): Failure {
+  const message = 'Backup blob belongs to a different crypto domain and cannot be used with this instance.';
+  return new Failure(400, 'MalformedBackupBlob', message, { cause });
+}

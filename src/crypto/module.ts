@@ -3,7 +3,17 @@
 
 import type { Algorithm, KeyOperation } from './algorithms.ts';
 import type { Custodians } from './security-domain/certificate.ts';
-import type { DomainAtRest, KeyAtRest, KeyIdentity, KeyMaterial, KeySpec, MadeKey, PrivateJwk, SealedDomainKey } from './types.ts';
+import type {
+  DomainAtRest,
+  KeyAtRest,
+  KeyIdentity,
+  KeyMaterial,
+  KeySpec,
+  MadeKey,
+  PrivateJwk,
+  SealedDomainKey,
+  SealedKey,
+} from './types.ts';
 
 export interface EncryptParameters {
   /** CBC: 16 bytes, required. GCM makes its own. */
@@ -38,6 +48,15 @@ export interface CryptoModule {
    * of their keys holds the domain. `domainId` is the lower-case GUID that was made together with the domain.
    */
   exportSecurityDomain(domain: DomainAtRest, domainId: string, custodians: Custodians): string;
+
+  /** A backup of keys as a compact JWE (RFC 7516, `dir`, A256CBC-HS512) that whoever holds this domain opens. `plain` has sealed keys alone. */
+  sealBackup(domain: DomainAtRest, plain: Uint8Array): string;
+
+  /** What `sealBackup` sealed, on any HSM of the same domain. Throws the one cryptographic failure for everything else. */
+  openBackup(domain: DomainAtRest, jwe: string): Buffer;
+
+  /** A sealed key that belonged to another place in the same domain, sealed for this one. Throws when it did not belong there. */
+  adopt(domain: DomainAtRest, key: MadeKey, from: KeyIdentity, to: KeyIdentity): SealedKey;
 
   /** Makes a key without blocking the calling thread for longer than a symmetric key takes. */
   generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec): Promise<MadeKey>;

@@ -12,6 +12,7 @@ import { readPrivateJwk } from './private-jwk.ts';
 import { open, seal, subkey } from './seal.ts';
 import { type Custodians, readCustodians } from './security-domain/certificate.ts';
 import { exportSecurityDomain } from './security-domain/content.ts';
+import { openDirect, sealDirect } from './security-domain/jwe.ts';
 import {
   asSealedKey,
   type DomainAtRest,
@@ -22,6 +23,7 @@ import {
   type MadeKey,
   type PrivateJwk,
   type SealedDomainKey,
+  type SealedKey,
 } from './types.ts';
 
 export interface OpenSslOptions {
@@ -32,6 +34,10 @@ export interface OpenSslOptions {
 }
 
 const ROOT_KEY_LENGTH = 32;
+/** As the live service names the key of its backups. */
+const BACKUP_KID = 'backup-protection-key';
+/** A256CBC-HS512, RFC 7518 section 5.2.5. */
+const BACKUP_KEY_LENGTH = 64;
 const KEYS_PER_HSM = 5000;
 
 interface OpenDomain {
@@ -86,6 +92,20 @@ class OpenSslModule implements CryptoModule {
     } finally {
       domainKey.fill(0);
     }
+  }
+
+  sealBackup(domain: DomainAtRest, plain: Uint8Array): string {
+    return this.#withBackupKey(domain, (cek) => sealDirect(plain, cek, BACKUP_KID));
+  }
+
+  openBackup(domain: DomainAtRest, jwe: string): Buffer {
+    return this.#withBackupKey(domain, (cek) => openDirect(jwe, cek, BACKUP_KID));
+  }
+
+  adopt(domain: DomainAtRest, { sealed, material }: MadeKey, from: KeyIdentity, to: KeyIdentity): SealedKey {
+    const key = this.#domainSubkey(domain);
+    const plain = open(key, 'key', placeOf(from, material), sealed);
+    return this.#seal(domain, to, { plain, material }).sealed;
   }
 
   async generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec): Promise<MadeKey> {
@@ -204,6 +224,17 @@ class OpenSslModule implements CryptoModule {
       this.#domains.set(domain.hsmId, opened);
       return opened.subkey;
     } finally {
+      domainKey.fill(0);
+    }
+  }
+
+  #withBackupKey<Result>(domain: DomainAtRest, use: (cek: Buffer) => Result): Result {
+    const domainKey = openDomainKey(this.#liveRootKey(), domain);
+    const cek = subkey(domainKey, 'backup', BACKUP_KEY_LENGTH);
+    try {
+      return use(cek);
+    } finally {
+      cek.fill(0);
       domainKey.fill(0);
     }
   }

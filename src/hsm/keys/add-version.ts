@@ -13,7 +13,7 @@ import { schedule } from './rotation-policy.ts';
 
 /** Limits of the service (Managed HSM service limits). */
 const VERSIONS = 100;
-const KEYS = 5000;
+export const KEYS_PER_HSM = 5000;
 
 export interface NewVersion {
   readonly name: string;
@@ -80,7 +80,7 @@ async function nameOf(writer: Writer, hsm: Hsm, name: string): Promise<string> {
     .select((of) => of.fn.countAll<number>().as('count'))
     .where('hsm_id', '=', hsm.id)
     .executeTakeFirstOrThrow();
-  if (Number(count) >= KEYS) throw badParameter(`The HSM has ${KEYS} keys, which is the limit. Purge some first.`);
+  if (Number(count) >= KEYS_PER_HSM) throw badParameter(`The HSM has ${KEYS_PER_HSM} keys, which is the limit. Purge some first.`);
   await writer
     .insertInto('keys')
     .values({ hsm_id: hsm.id, name, name_key: nameKey(name), deleted_at: null, scheduled_purge_at: null })

@@ -1,6 +1,7 @@
 // Every address of keys. Where a version may be left out, both addresses stand here: an empty segment is none by the time the router sees it.
 
 import { type ActiveRow, reads, writes } from '../rows.ts';
+import { backupKey, restoreKey } from './backup.ts';
 import { createKey } from './create.ts';
 import { deleteKey, getDeletedKey, listDeletedKeys, purgeKey, recoverKey } from './delete.ts';
 import { decrypt, encrypt } from './encrypt.ts';
@@ -48,8 +49,8 @@ export const keyRows: readonly ActiveRow[] = [
 
   reads ('POST',   '/rng',                                'rng/action',                      randomBytes),
 
-  reads ('POST',   '/keys/:name/backup',                  'keys/backup/action',              refused('Backup of a key')),
-  reads ('POST',   '/keys/restore',                       'keys/restore/action',             refused('Restore of a key')),
+  reads ('POST',   '/keys/:name/backup',                  'keys/backup/action',              backupKey),
+  writes('POST',   '/keys/restore',                       'keys/restore/action',             restoreKey),
   reads ('POST',   '/keys/:name/release',                 'keys/release/action',             refused('Release of a key')),
   reads ('POST',   '/keys/:name/:version/release',        'keys/release/action',             refused('Release of a key')),
   reads ('GET',    '/keys/:name/attestation',             'keys/read/action',                refused('Attestation of a key')),
