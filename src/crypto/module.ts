@@ -33,6 +33,13 @@ export interface Encrypted {
   readonly tag?: Buffer;
 }
 
+/** The key to which custodians encrypt a security domain for its new HSM. */
+export interface SealedExchangeKey {
+  /** DER. */
+  readonly certificate: Uint8Array;
+  readonly sealed: Uint8Array;
+}
+
 export interface CryptoModule {
   /** A fresh random domain key, sealed under the root key and bound to this HSM. */
   createDomain(hsmId: string): SealedDomainKey;
@@ -48,6 +55,19 @@ export interface CryptoModule {
    * of their keys holds the domain. `domainId` is the lower-case GUID that was made together with the domain.
    */
   exportSecurityDomain(domain: DomainAtRest, domainId: string, custodians: Custodians): string;
+
+  /**
+   * A fresh RSA-4096 exchange key for an HSM that waits for a security domain: its self-signed certificate, valid from `now` (milliseconds) for a year,
+   * and the private half sealed under the root key and bound to the HSM.
+   */
+  createExchangeKey(hsmId: string, commonName: string, now: number): Promise<SealedExchangeKey>;
+
+  /** The domain in a restore blob that was made for this exchange key, sealed for this HSM. Throws BadParameter for any other text. */
+  adoptDomain(
+    hsmId: string,
+    restoreBlob: string,
+    exchange: SealedExchangeKey,
+  ): { readonly domainId: string; readonly sealed: SealedDomainKey };
 
   /** A backup of keys as a compact JWE (RFC 7516, `dir`, A256CBC-HS512) that whoever holds this domain opens. `plain` has sealed keys alone. */
   sealBackup(domain: DomainAtRest, plain: Uint8Array): string;

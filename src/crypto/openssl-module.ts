@@ -1,17 +1,19 @@
 // The safe on OpenSSL: keeps keys usable in native memory for as long as they are asked for, and everything else sealed.
 // One per thread. Knows seals, keys and algorithms; no rows, no wire, no permissions.
 
-import { randomBytes } from 'node:crypto';
+import { createPrivateKey, generateKeyPair, randomBytes } from 'node:crypto';
+import { promisify } from 'node:util';
 import { LRUCache } from 'lru-cache';
+import { selfSigned } from '../core/self-signed.ts';
 import { type Algorithm, algorithmFor, type KeyOperation } from './algorithms.ts';
 import { DOMAIN_KEY_LENGTH, openDomainKey, sealDomainKey } from './domain.ts';
-import type { CryptoModule, DecryptParameters, Encrypted, EncryptParameters } from './module.ts';
+import type { CryptoModule, DecryptParameters, Encrypted, EncryptParameters, SealedExchangeKey } from './module.ts';
 import { decryptWith, encryptWith, mismatch, signWith, verifyWith } from './operations.ts';
 import { bringIn, makeKey, type PlainKey, type UsableKey } from './plain-key.ts';
 import { readPrivateJwk } from './private-jwk.ts';
 import { open, seal, subkey } from './seal.ts';
 import { type Custodians, readCustodians } from './security-domain/certificate.ts';
-import { exportSecurityDomain } from './security-domain/content.ts';
+import { exportSecurityDomain, recoverSecurityDomain } from './security-domain/content.ts';
 import { openDirect, sealDirect } from './security-domain/jwe.ts';
 import {
   asSealedKey,
@@ -34,6 +36,11 @@ export interface OpenSslOptions {
 }
 
 const ROOT_KEY_LENGTH = 32;
+const EXCHANGE_PURPOSE = 'exchange-key';
+/** As the live service's. */
+const EXCHANGE_KEY_BITS = 4096;
+const EXCHANGE_KEY_DAYS = 365;
+const generateKeyPairLater = promisify(generateKeyPair);
 /** As the live service names the key of its backups. */
 const BACKUP_KID = 'backup-protection-key';
 /** A256CBC-HS512, RFC 7518 section 5.2.5. */
@@ -91,6 +98,33 @@ class OpenSslModule implements CryptoModule {
       return exportSecurityDomain({ domainId, domainKey }, custodians.certificates, custodians.quorum);
     } finally {
       domainKey.fill(0);
+    }
+  }
+
+  async createExchangeKey(hsmId: string, commonName: string, now: number): Promise<SealedExchangeKey> {
+    this.#liveRootKey();
+    const { publicKey, privateKey } = await generateKeyPairLater('rsa', { modulusLength: EXCHANGE_KEY_BITS });
+    const plain = privateKey.export({ type: 'pkcs8', format: 'der' });
+    try {
+      const certificate = selfSigned(publicKey, privateKey, commonName, now, EXCHANGE_KEY_DAYS).raw;
+      return { certificate, sealed: this.sealSecret(EXCHANGE_PURPOSE, hsmId, plain) };
+    } finally {
+      plain.fill(0);
+    }
+  }
+
+  adoptDomain(hsmId: string, restoreBlob: string, { certificate, sealed }: SealedExchangeKey) {
+    const plain = this.openSecret(EXCHANGE_PURPOSE, hsmId, sealed);
+    try {
+      const privateKey = createPrivateKey({ key: plain, type: 'pkcs8', format: 'der' });
+      const { domainId, domainKey } = recoverSecurityDomain(restoreBlob, { privateKey, certificateDer: certificate });
+      try {
+        return { domainId, sealed: sealDomainKey(this.#liveRootKey(), hsmId, domainKey) };
+      } finally {
+        domainKey.fill(0);
+      }
+    } finally {
+      plain.fill(0);
     }
   }
 

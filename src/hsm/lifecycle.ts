@@ -5,7 +5,7 @@ import type { Reader, Writer } from '../store/store.ts';
 import { addAssignment } from './access/assignments.ts';
 import { ADMINISTRATOR } from './access/built-in-roles.ts';
 import { accessTag } from './access/grants.ts';
-import { HSMS_TAG } from './pool.ts';
+import { domainTag, HSMS_TAG } from './pool.ts';
 import type { HsmParts } from './world.ts';
 
 /** An HSM as the resource manager asks for it. `id` is the GUID under which both sides know it. */
@@ -18,11 +18,6 @@ export interface NewHsm {
   readonly purgeProtection: boolean;
   /** Object ids of the principals that may activate it. */
   readonly administrators: readonly string[];
-}
-
-/** What commits that end an HSM touch: its unsealed domain key goes with it. */
-export function domainTag(hsmId: string): string {
-  return `domain:${hsmId}`;
 }
 
 /** The functions that the resource manager is handed. */

@@ -1,6 +1,7 @@
 // The HSMs and their states. The only file that makes an HSM value, and the only one that moves an HSM from one state to another:
 //
 //   not-activated ──download──▶ confirming ──(the next sweep)──▶ active
+//   not-activated ──upload────▶ active
 //   confirming ──the service ended before it was active──▶ not-activated, interrupted
 //
 // A deleted HSM keeps its state and answers nothing until it is recovered.
@@ -9,7 +10,7 @@ import { CoherentCache } from '../core/coherence.ts';
 import { conflict, notActivated, resourceNotFound } from '../core/errors-keyvault.ts';
 import type { Failure } from '../core/failure.ts';
 import { hsmOrigin, type Urls } from '../core/urls.ts';
-import { asSealedDomainKey } from '../crypto/types.ts';
+import { asSealedDomainKey, type SealedDomainKey } from '../crypto/types.ts';
 import type { Tables } from '../store/schema.ts';
 import type { Store, Writer } from '../store/store.ts';
 import type { ActiveHsm, Hsm, HsmParts, HsmWriteParts } from './world.ts';
@@ -86,6 +87,34 @@ export async function markDownloaded(writer: Writer, hsmId: string, now: number)
   if (hsm.state === 'active') return;
   await writer.updateTable('hsms').set({ state: 'confirming', active_at: now }).where('id', '=', hsmId).execute();
   writer.touch(HSMS_TAG);
+}
+
+/** A waiting HSM takes over a security domain, and with it everything that was ever backed up from that domain. */
+export async function installDomain(
+  writer: Writer,
+  hsmId: string,
+  { domainId, sealed }: { readonly domainId: string; readonly sealed: SealedDomainKey },
+  now: number,
+): Promise<void> {
+  const hsm = await writer.selectFrom('hsms').select('state').where('id', '=', hsmId).where('deleted', '=', 0).executeTakeFirst();
+  if (hsm?.state !== 'not-activated') throw hasItsDomain();
+  await writer
+    .updateTable('hsms')
+    .set({ domain_id: domainId, sealed_domain_key: sealed, state: 'active', active_at: now })
+    .where('id', '=', hsmId)
+    .execute();
+  await writer.deleteFrom('exchange_keys').where('hsm_id', '=', hsmId).execute();
+  writer.touch(HSMS_TAG);
+  writer.touch(domainTag(hsmId));
+}
+
+export function hasItsDomain(): Failure {
+  return conflict('The HSM has its security domain already. A security domain is restored to a new HSM that is not activated.');
+}
+
+/** What commits that end or replace an HSM's domain key touch: the unsealed one goes with it. */
+export function domainTag(hsmId: string): string {
+  return `domain:${hsmId}`;
 }
 
 export function downloadUnderWay(): Failure {

@@ -5,8 +5,8 @@ import { createPrivateKey, generateKeyPair, type KeyObject, X509Certificate } fr
 import { promisify } from 'node:util';
 import type { Clock } from '../core/clock.ts';
 import { CoherentCache, type Versions } from '../core/coherence.ts';
+import { selfSigned } from '../core/self-signed.ts';
 import type { Reader, Writer } from '../store/store.ts';
-import { selfSigned } from './self-signed.ts';
 import type { Secrets, TenantParts } from './world.ts';
 
 const SIGNING_KEYS = 'signing-keys';

@@ -180,6 +180,9 @@ export interface Tables {
     updated: number;
   };
 
+  /** What a waiting HSM lets custodians encrypt its security domain to; gone once it has one. */
+  exchange_keys: { hsm_id: string; certificate: Uint8Array; sealed: Uint8Array; created_at: number };
+
   rotation_policies: {
     hsm_id: string;
     name_key: string;

@@ -2,25 +2,34 @@
 // thread forget it before the change is answered.
 
 import { CoherentCache } from '../../core/coherence.ts';
+import { keyNotFound } from '../../core/errors-keyvault.ts';
 import type { Reader } from '../../store/store.ts';
 import type { Hsm, HsmParts } from '../world.ts';
 import { type KeyVersion, keyVersionOf } from './key-version.ts';
-import { keyTag, nameKey } from './names.ts';
+import { keyAddress, keyTag, nameKey } from './names.ts';
 
 /** As many as one HSM may hold, twice over: a key may be asked for by version and as the latest. */
 const KEYS = 10_000;
 
 export interface KeyCache {
-  /** The version, or the latest when it is undefined; undefined when there is none or the key is deleted. */
-  find(hsm: Hsm, name: string, version: string | undefined): Promise<KeyVersion | undefined>;
+  /** The version, or the latest when it is undefined. Throws KeyNotFound when there is none or the key is deleted. */
+  find(hsm: Hsm, name: string, version: string | undefined): Promise<KeyVersion>;
 }
 
 export function openKeyCache({ read, versions }: Pick<HsmParts, 'read' | 'versions'>): KeyCache {
-  const cache = new CoherentCache<KeyVersion | undefined>(versions, { max: KEYS });
+  const cache = new CoherentCache<KeyVersion>(versions, { max: KEYS });
+
+  // Throws for a key that is not there, so that made-up names take no place from keys in use.
+  async function load(hsm: Hsm, name: string, version: string | undefined): Promise<KeyVersion> {
+    const key = await readVersion(read, hsm, name, version);
+    if (key === undefined) throw keyNotFound(keyAddress(hsm, name));
+    return key;
+  }
+
   return {
     find: (hsm, name, version) => {
       const tag = keyTag(hsm.id, name);
-      return cache.get(`${tag}/${version ?? ''}`, tag, () => readVersion(read, hsm, name, version));
+      return cache.get(`${tag}/${version ?? ''}`, tag, () => load(hsm, name, version));
     },
   };
 }

@@ -7,13 +7,12 @@ import type { Reader } from '../../store/store.ts';
 import type { ActiveReads, Hsm } from '../world.ts';
 import { keyBundle, keyItem } from './bundles.ts';
 import { type KeyVersion, keyVersionOf } from './key-version.ts';
-import { existingKey } from './lookup.ts';
 import { KeyPath, keyAddress, nameKey, VersionPath } from './names.ts';
 import { type Page, PageQuery, pageOf, startOf } from './paging.ts';
 
 export const getKey = operation(
   { path: VersionPath, query: v.unknown(), body: v.unknown() },
-  async (world: ActiveReads, { path, apiVersion }) => keyBundle(world.hsm, await existingKey(world, path), apiVersion),
+  async ({ hsm, keys }: ActiveReads, { path, apiVersion }) => keyBundle(hsm, await keys.find(hsm, path.name, path.version), apiVersion),
 );
 
 export const listKeys = operation(

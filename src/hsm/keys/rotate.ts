@@ -5,6 +5,7 @@ import { badParameter, keyNotFound } from '../../core/errors-keyvault.ts';
 import { Failure } from '../../core/failure.ts';
 import { operation } from '../../core/route.ts';
 import type { AesSize, KeyMaterial, KeySpec, RsaSize } from '../../crypto/types.ts';
+import type { Reader } from '../../store/store.ts';
 import { activeHsm } from '../pool.ts';
 import type { ActiveWrites, Hsm, HsmWriteParts } from '../world.ts';
 import { insertVersion, type NewVersion } from './add-version.ts';
@@ -61,16 +62,7 @@ const BATCH = 20;
 /** Rotates what has fallen due, also while the service was not running: once, however long ago that was. */
 export async function rotateDue(parts: HsmWriteParts): Promise<void> {
   const { read, write, clock } = parts;
-  const due = await read
-    .selectFrom('rotation_policies')
-    .innerJoin('keys', (join) =>
-      join.onRef('keys.hsm_id', '=', 'rotation_policies.hsm_id').onRef('keys.name_key', '=', 'rotation_policies.name_key'),
-    )
-    .select(['rotation_policies.hsm_id', 'keys.name'])
-    .where('rotation_policies.due_at', '<=', clock.now())
-    .where('keys.deleted_at', 'is', null)
-    .limit(BATCH)
-    .execute();
+  const due = await dueKeys(read, clock.now()).limit(BATCH).execute();
   for (const { hsm_id, name } of due) {
     const hsm = await activeHsm(parts, hsm_id);
     if (hsm === undefined) continue;
@@ -85,10 +77,27 @@ export async function rotateDue(parts: HsmWriteParts): Promise<void> {
           .set({ due_at: null })
           .where('hsm_id', '=', hsm_id)
           .where('name_key', '=', nameKey(name))
+          // A policy that was set since has a moment of its own.
+          .where('due_at', '<=', clock.now())
           .execute(),
       );
     }
   }
+}
+
+/** Live keys of HSMs that answer. A deleted HSM's keys wait for its recovery, and must not fill the rounds of everybody else meanwhile. */
+function dueKeys(read: Pick<Reader, 'selectFrom'>, now: number) {
+  return read
+    .selectFrom('rotation_policies')
+    .innerJoin('hsms', 'hsms.id', 'rotation_policies.hsm_id')
+    .innerJoin('keys', (join) =>
+      join.onRef('keys.hsm_id', '=', 'rotation_policies.hsm_id').onRef('keys.name_key', '=', 'rotation_policies.name_key'),
+    )
+    .select(['rotation_policies.hsm_id', 'keys.name'])
+    .where('rotation_policies.due_at', '<=', now)
+    .where('keys.deleted_at', 'is', null)
+    .where('hsms.deleted', '=', 0)
+    .where('hsms.state', '=', 'active');
 }
 
 async function rotateOne(parts: HsmWriteParts, hsm: Hsm, name: string): Promise<void> {
@@ -98,13 +107,10 @@ async function rotateOne(parts: HsmWriteParts, hsm: Hsm, name: string): Promise<
   if (key === undefined || policy === undefined) return;
   const next = await nextVersion({ hsm, crypto }, key, policy);
   await write(async (writer) => {
-    // Asked again: it may have been rotated by hand, deleted, or given another policy while the key was made.
-    const still = await writer
-      .selectFrom('rotation_policies')
-      .select('due_at')
-      .where('hsm_id', '=', hsm.id)
-      .where('name_key', '=', nameKey(name))
-      .where('due_at', '<=', clock.now())
+    // Asked again: it may have been rotated by hand, deleted with its HSM or without, or given another policy while the key was made.
+    const still = await dueKeys(writer, clock.now())
+      .where('keys.hsm_id', '=', hsm.id)
+      .where('keys.name_key', '=', nameKey(name))
       .executeTakeFirst();
     const latest = await readVersion(writer, hsm, name, undefined);
     if (still !== undefined && latest?.version === key.version) await insertVersion(writer, hsm, clock, next);

@@ -8,7 +8,6 @@ import type { Reader, Writer } from '../../store/store.ts';
 import type { ActiveReads, ActiveWrites, Hsm } from '../world.ts';
 import { readVersion } from './cache.ts';
 import { type Duration, parseDuration, shifted } from './duration.ts';
-import { existingKey } from './lookup.ts';
 import { KeyPath, keyAddress, nameKey } from './names.ts';
 
 const SHORTEST_DAYS = 28;
@@ -38,9 +37,9 @@ const UNSET = { attributes: { created: 0, expiryTime: '', updated: 0 }, id: '' }
 
 export const getRotationPolicy = operation(
   { path: KeyPath, query: v.unknown(), body: v.unknown() },
-  async (world: ActiveReads, { path }) => {
-    const { name } = await existingKey(world, path);
-    const row = await policyRow(world.read, world.hsm, name);
+  async ({ hsm, keys, read }: ActiveReads, { path }) => {
+    const { name } = await keys.find(hsm, path.name, undefined);
+    const row = await policyRow(read, hsm, name);
     return row === undefined ? UNSET : wirePolicy(name, row);
   },
 );

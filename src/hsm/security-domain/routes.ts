@@ -4,13 +4,13 @@ import type { EarlyRow } from '../rows.ts';
 import { reads, writes } from '../rows.ts';
 import { download } from './download.ts';
 import { pending } from './pending.ts';
-import { upload } from './upload.ts';
+import { transferKey, upload } from './upload.ts';
 
 // biome-ignore format: a table reads by its columns
 export const securityDomainRows: readonly EarlyRow[] = [
   writes('POST', '/securitydomain/download',         'securitydomain/download/action',  download),
   reads ('GET',  '/securitydomain/download/pending', 'securitydomain/download/read',    pending('download')),
-  reads ('GET',  '/securitydomain/upload',           'securitydomain/transferkey/read', upload),
-  reads ('POST', '/securitydomain/upload',           'securitydomain/upload/action',    upload),
+  writes('GET',  '/securitydomain/upload',           'securitydomain/transferkey/read', transferKey),
+  writes('POST', '/securitydomain/upload',           'securitydomain/upload/action',    upload),
   reads ('GET',  '/securitydomain/upload/pending',   'securitydomain/upload/read',      pending('upload')),
 ];

@@ -210,6 +210,14 @@ export async function up({ schema }: Kysely<unknown>): Promise<void> {
     .execute();
 
   await schema
+    .createTable('exchange_keys')
+    .addColumn('hsm_id', 'text', (c) => c.primaryKey().references('hsms.id').onDelete('cascade'))
+    .addColumn('certificate', 'blob', (c) => c.notNull())
+    .addColumn('sealed', 'blob', (c) => c.notNull())
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .execute();
+
+  await schema
     .createTable('rotation_policies')
     .addColumn('hsm_id', 'text', (c) => c.notNull())
     .addColumn('name_key', 'text', (c) => c.notNull())

@@ -54,8 +54,8 @@ const WAYS: Readonly<Record<State, (estate: Estate) => Promise<unknown>>> = {
 const ANSWERS: readonly [Method, string, Readonly<Record<State, string>>][] = [
   ['POST', '/securitydomain/download',         { 'not activated': '202',              interrupted: '202',              confirming: '409 Conflict',   active: '202',          deleted: '404 NotFound' }],
   ['GET',  '/securitydomain/download/pending', { 'not activated': '404 NotFound',     interrupted: '200 Failed',       confirming: '200 InProgress', active: '200 Success',  deleted: '404 NotFound' }],
-  ['GET',  '/securitydomain/upload',           { 'not activated': '400 NotSupported', interrupted: '400 NotSupported', confirming: '409 Conflict',   active: '409 Conflict', deleted: '404 NotFound' }],
-  ['POST', '/securitydomain/upload',           { 'not activated': '400 NotSupported', interrupted: '400 NotSupported', confirming: '409 Conflict',   active: '409 Conflict', deleted: '404 NotFound' }],
+  ['GET',  '/securitydomain/upload',           { 'not activated': '200',              interrupted: '200',              confirming: '409 Conflict',   active: '409 Conflict', deleted: '404 NotFound' }],
+  ['POST', '/securitydomain/upload',           { 'not activated': '400 BadParameter', interrupted: '400 BadParameter', confirming: '409 Conflict',   active: '409 Conflict', deleted: '404 NotFound' }],
   ['GET',  '/securitydomain/upload/pending',   { 'not activated': '404 NotFound',     interrupted: '200 Failed',       confirming: '200 InProgress', active: '200 Success',  deleted: '404 NotFound' }],
   ['GET',  '/settings',                        { 'not activated': '403 Forbidden',    interrupted: '403 Forbidden',    confirming: '403 Forbidden',  active: '200',          deleted: '404 NotFound' }],
 ];
@@ -65,7 +65,7 @@ for (const [method, target, states] of ANSWERS) {
     test(`an HSM that is ${state} answers ${method} ${target} with ${expected}`, async (t) => {
       const estate = await openEstate(t);
       await WAYS[state](estate);
-      const got = await estate.ask(method, target, { body: request });
+      const got = await estate.ask(method, target, { body: { ...request, value: '{}' } });
       assert.equal([got.status, got.code ?? got.body.status].join(' ').trim(), expected);
     });
   }
@@ -231,11 +231,4 @@ test('a request that cannot make a file is refused, and the HSM still waits for 
   }
   assert.equal((await pendingDownload(estate)).code, 'NotFound');
   assert.equal((await download(estate)).status, 202);
-});
-
-test('a restore is refused before anybody decrypts shares for it', async (t) => {
-  const estate = await openEstate(t);
-  await estate.provision('contoso');
-  const got = await estate.ask('GET', '/securitydomain/upload');
-  assert.match(got.body.error.message, /not in this version/);
 });

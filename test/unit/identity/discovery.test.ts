@@ -10,11 +10,11 @@ import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import * as v from 'valibot';
 import { systemClock } from '../../../src/core/clock.ts';
 import { Versions } from '../../../src/core/coherence.ts';
+import { selfSigned } from '../../../src/core/self-signed.ts';
 import { urlsFor } from '../../../src/core/urls.ts';
 import { openCryptoModule } from '../../../src/crypto/openssl-module.ts';
 import { openTenant } from '../../../src/identity/open-tenant.ts';
 import { identityRoom } from '../../../src/identity/room.ts';
-import { selfSigned } from '../../../src/identity/self-signed.ts';
 import { openEmbeddedReader, openEmbeddedStore } from '../../../src/store/embedded.ts';
 import { applicationForm, ask, members, openTenancy, postToken, text } from './tenancy.ts';
 

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, type KeyObject, type X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
+import { selfSigned } from '../../../src/core/self-signed.ts';
 import { addCertificate, addSecret } from '../../../src/identity/credentials.ts';
 import { createServicePrincipal } from '../../../src/identity/principals.ts';
 import { hashSecret } from '../../../src/identity/secret-hash.ts';
-import { selfSigned } from '../../../src/identity/self-signed.ts';
 import { thumbprint, thumbprint256 } from '../../../src/identity/signing-keys.ts';
 import { newThrottle } from '../../../src/identity/throttle.ts';
 import {

@@ -1,4 +1,4 @@
-// The certificate around a token signing key: clients know such a key by its certificate's thumbprint. It certifies nothing, so it is the
+// The certificate around a key that is known by its certificate's thumbprint: a token signing key, an exchange key. It certifies nothing, so it is the
 // smallest that RFC 5280 section 4.1 allows, written out here rather than by a library that would take longer to load than everything else at start.
 
 import { type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
