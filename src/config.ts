@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { dataFolderOf } from './connection-file.ts';
+import { wrongRange } from './core/addresses.ts';
 
 export interface Config {
   readonly dataFolder: string;
@@ -15,6 +16,8 @@ export interface Config {
   /** Whether the hosts were asked for; an address that a machine lacks is then an error. */
   readonly hostsGiven: boolean;
   readonly domain: string;
+  /** Addresses and ranges of the proxies in front of this service. */
+  readonly trustedProxies: readonly string[];
   readonly workers: number;
   readonly logLevel: string;
 }
@@ -46,6 +49,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   'management-port': { value: 'PORT',   environment: 'STRONGROOM_MANAGEMENT_PORT', default: 'the port after it',    says: 'Health, readiness and metrics, over plain HTTP on 127.0.0.1 alone; 0 picks a free one.' },
   host:              { value: 'ADDR',   environment: 'STRONGROOM_HOST',            default: LOOPBACK.join(','),     says: 'An IP address to listen on; may be given more than once.', multiple: true },
   domain:            { value: 'NAME',   environment: 'STRONGROOM_DOMAIN',          default: 'localhost',            says: 'The domain of every name: an HSM is {name}.managedhsm.{domain}.' },
+  'trusted-proxy':   { value: 'ADDR',   environment: 'STRONGROOM_TRUSTED_PROXY',   default: 'none',                 says: 'A proxy in front of this service, by address or range; its x-forwarded-for says who the client is. May be given more than once.', multiple: true },
   workers:           { value: 'N',      environment: 'STRONGROOM_WORKERS',         default: 'one for each core',    says: 'Threads that answer requests.' },
   'log-level':       { value: 'LEVEL',  environment: 'STRONGROOM_LOG_LEVEL',       default: 'info',                 says: `What the log on stderr has: ${LOG_LEVELS.join(', ')}.` },
   store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: 'A database elsewhere. This version keeps its own in the data folder and refuses any other.' },
@@ -60,7 +64,9 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
   };
   if (value('store') !== undefined)
     throw new UsageError('--store: a database other than the embedded one is not in this version; leave --store out');
-  const hosts = given.host ?? environment.STRONGROOM_HOST?.split(',').filter((host) => host !== '');
+  const values = (name: keyof typeof SETTINGS): readonly string[] | undefined =>
+    given[name] ?? environment[SETTINGS[name]?.environment ?? '']?.split(',').filter((part) => part !== '');
+  const hosts = values('host');
   const port = portOf('port', value('port') ?? '8443');
   return {
     dataFolder: dataFolderOf(given.data?.at(-1), environment),
@@ -69,6 +75,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     hosts: hosts ?? LOOPBACK,
     hostsGiven: hosts !== undefined,
     domain: domainOf(value('domain') ?? 'localhost'),
+    trustedProxies: (values('trusted-proxy') ?? []).map(proxyOf),
     workers: workersOf(value('workers')),
     logLevel: logLevelOf(value('log-level') ?? 'info'),
   };
@@ -105,6 +112,12 @@ function domainOf(text: string): string {
     throw new UsageError(`--domain ${text}: a domain is labels of letters, digits and hyphens, with dots between them`);
   }
   return domain;
+}
+
+function proxyOf(text: string): string {
+  const wrong = wrongRange(text);
+  if (wrong !== undefined) throw new UsageError(`--trusted-proxy ${text}: that ${wrong}`);
+  return text;
 }
 
 function workersOf(text: string | undefined): number {

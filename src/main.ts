@@ -67,6 +67,7 @@ export interface WorkerData {
   readonly tenantId: string;
   readonly hosts: readonly string[];
   readonly hostsGiven: boolean;
+  readonly trustedProxies: readonly string[];
   readonly reusePort: boolean;
   readonly logLevel: string;
 }
@@ -147,6 +148,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       tenantId: tenant.tenantId,
       hosts: config.hosts,
       hostsGiven: config.hostsGiven,
+      trustedProxies: config.trustedProxies,
       reusePort: config.workers > 1,
       logLevel: config.logLevel,
     };

@@ -42,6 +42,7 @@ const main = peer(parentPort, {
       log,
       metrics,
       addresses,
+      trustedProxies: data.trustedProxies,
     });
     const leaf = (names: readonly string[]): Promise<Leaf> => main.ask('leaf', names) as Promise<Leaf>;
     await door.listen({

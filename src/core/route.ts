@@ -88,7 +88,12 @@ export interface Room {
   readonly name: 'hsm' | 'identity' | 'graph' | 'management';
   readonly dialect: Dialect;
   readonly rows: readonly ServedRow[];
+  /** Throws when nobody may call from there, whoever it is: asked at every address of the room, before a token is looked at. */
+  gate?(from: Knock): Promise<void>;
 }
+
+/** What is known of a request before anybody has asked who sends it. */
+export type Knock = Pick<Visit, 'host' | 'address'>;
 
 /** A row with its admission bound: what the door calls, without knowing the room's types. */
 export interface ServedRow {

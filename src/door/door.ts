@@ -12,6 +12,7 @@ import { Failure } from '../core/failure.ts';
 import { isReply } from '../core/reply.ts';
 import type { Admitted, Room, ServedRow, Visit } from '../core/route.ts';
 import type { Urls } from '../core/urls.ts';
+import { clientAddresses } from './client-address.ts';
 import { type Carried, parseCall, readBody, readQuery } from './decode.ts';
 import { dialects, type Habits } from './dialects.ts';
 import type { Answer, Exchange } from './exchange.ts';
@@ -33,6 +34,8 @@ export interface DoorOptions {
   readonly metrics: DoorMetrics;
   /** IP addresses by which this service may be called, besides the loopback ones. */
   readonly addresses: readonly string[];
+  /** Addresses and ranges of the proxies whose `x-forwarded-for` is believed. */
+  readonly trustedProxies: readonly string[];
 }
 
 /** A request for a row that may write, on its way to the thread that has the writer. */
@@ -80,6 +83,8 @@ const AUDIENCES: Readonly<Record<Room['name'], Audience>> = {
 /** A request on its way through the stops: what each stop has found out. */
 interface Passage {
   readonly arrival: Arrival;
+  /** The client's. */
+  readonly address: string;
   readonly requestId: string;
   readonly began: number;
   visit: Visit | undefined;
@@ -101,6 +106,8 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   const { rooms, verifyToken, write, urls, clock, log, metrics } = options;
   const habitsOf = dialects(options);
   const arrivalOf = arrivals(urls.domain, options.addresses);
+  const addressOf = clientAddresses(options.trustedProxies);
+  const roomNamed = new Map(rooms.map((room) => [room.name, room]));
   const nextId = requestIds(clock);
   const passages = new WeakMap<IncomingMessage, Passage>();
 
@@ -110,6 +117,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
       if (arrival.place === 'hsm') overrideMethod(request);
       passages.set(request, {
         arrival,
+        address: addressOf(request),
         requestId: nextId(),
         began: performance.now(),
         visit: undefined,
@@ -159,9 +167,10 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     });
   }
 
-  /** Who asks, and may they: before a byte of the body is read. Answers 401 itself. */
+  /** From where, who asks, and may they: before a byte of the body is read. Answers 401 itself. */
   async function enter({ served, name, habits }: Located, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const passage = passageOf(request);
+    await knock(name, passage);
     if (!served.anonymous) {
       const refusal = await authenticate(passage, name, request);
       if (refusal !== undefined) {
@@ -174,7 +183,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
       caller: passage.caller,
       host: passage.arrival.host,
       origin: passage.arrival.origin,
-      address: addressOf(request.raw),
+      address: passage.address,
       apiVersion: query['api-version'],
       requestId: passage.requestId,
       path: { ...(request.params as Record<string, string>) },
@@ -182,6 +191,11 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     };
     passage.visit = visit;
     passage.admitted = await served.admit(visit);
+  }
+
+  /** Throws when the room lets nobody in from there. */
+  async function knock(name: Room['name'], { arrival, address }: Passage): Promise<void> {
+    await roomNamed.get(name)?.gate?.({ host: arrival.host, address });
   }
 
   /** Undefined when the caller is known now; else why not. */
@@ -209,7 +223,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     return send(request, reply, answerOf(result, admitted, exchangeOf(request), habits), served.path, located.name);
   }
 
-  /** An address that no table has: the HSMs answer the challenge first, as they do everywhere. */
+  /** An address that no table has: the HSMs ask from where and who first, as they do everywhere. */
   async function unknownAddress(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const passage = passageOf(request);
     const path = (request.originalUrl ?? request.url).replace(/\?.*$/, '');
@@ -220,6 +234,11 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     }
     const name = passage.arrival.place === 'hsm' ? 'hsm' : 'management';
     const habits = name === 'hsm' ? habitsOf.keyvault : habitsOf.arm;
+    try {
+      await knock(name, passage);
+    } catch (error) {
+      return refuse(request, reply, error, 'unknown', habits);
+    }
     const refusal = name === 'hsm' ? await authenticate(passage, name, request) : undefined;
     if (refusal !== undefined) return send(request, reply, habits.challenge(exchangeOf(request), refusal.description), 'unknown', name);
     return refuse(request, reply, habits.notFound(path), 'unknown', habits);
@@ -254,7 +273,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
         route,
         status: answer.status,
         ms: Math.round(milliseconds * 10) / 10,
-        address: addressOf(request.raw),
+        address: passage.address,
         ...(passage.caller.kind === 'anonymous' ? {} : { caller: passage.caller.objectId }),
       },
       'request',
@@ -269,12 +288,12 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   }
 
   function exchangeOf(request: FastifyRequest): Exchange {
-    const { requestId, began, arrival } = passageOf(request);
+    const { requestId, began, arrival, address } = passageOf(request);
     const { headers } = request;
     return {
       requestId,
       method: request.method,
-      address: addressOf(request.raw),
+      address,
       origin: arrival.origin,
       latency: performance.now() - began,
       now: clock.now(),
@@ -291,10 +310,6 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
 /** What clients say of themselves is repeated to them only when it is short and plain. */
 function echoed(value: string | string[] | undefined): string | undefined {
   return typeof value === 'string' && /^[\w.:{}-]{1,128}$/.test(value) ? value : undefined;
-}
-
-function addressOf(request: IncomingMessage): string {
-  return (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
 }
 
 function answerOf(result: unknown, { headers: own }: Admitted, exchange: Exchange, habits: Habits): Answer {

@@ -14,7 +14,7 @@ import { systemClock } from '../../../src/core/clock.ts';
 import { keyNotFound } from '../../../src/core/errors-keyvault.ts';
 import { Failure } from '../../../src/core/failure.ts';
 import { nothing, page, reply } from '../../../src/core/reply.ts';
-import { type Method, operation, type Room, type Row, serveRows, type Visit } from '../../../src/core/route.ts';
+import { type Knock, type Method, operation, type Room, type Row, serveRows, type Visit } from '../../../src/core/route.ts';
 import { type Urls, urlsFor } from '../../../src/core/urls.ts';
 import { type Authority, openAuthority } from '../../../src/door/certificate-authority.ts';
 import { type Door, openDoor } from '../../../src/door/door.ts';
@@ -56,21 +56,31 @@ function roomOf(name: Room['name'], dialect: Room['dialect'], rows: readonly Row
 
 const Signing = v.object({ value: v.string(), count: v.optional(v.number('count is a number')) });
 
+/** Who is let in at the HSM: set by a test. */
+let closedTo: string | undefined;
+
+async function gate({ host, address }: Knock): Promise<void> {
+  if (host === HSM && address === closedTo) throw new Failure(403, 'Forbidden', `not from ${address}`);
+}
+
 const rooms: readonly Room[] = [
-  roomOf('hsm', 'keyvault', [
-    row('GET', '/keys/:name', 'keys/read/action', (call) => ({ seen: (call as Visit).path })),
-    row('GET', '/keys/:name/missing', 'keys/read/action', () => {
-      throw keyNotFound('https://hsm/keys/k');
-    }),
-    row('GET', '/broken', 'keys/read/action', () => {
-      throw new Error('the secret is hunter2');
-    }),
-    row('POST', '/keys/:name/sign', 'keys/sign/action', (call) => ({ body: (call as { body: unknown }).body }), Signing),
-    row('POST', '/refused', 'refused', () => ({}), Signing),
-    row('PUT', '/keys/:name', 'keys/import/action', () => ({ method: 'PUT' })),
-    row('DELETE', '/keys/:name', 'keys/delete', () => nothing()),
-    { ...row('POST', '/write', 'keys/create', () => ({})), mode: 'write' },
-  ]),
+  {
+    ...roomOf('hsm', 'keyvault', [
+      row('GET', '/keys/:name', 'keys/read/action', (call) => ({ seen: (call as Visit).path })),
+      row('GET', '/keys/:name/missing', 'keys/read/action', () => {
+        throw keyNotFound('https://hsm/keys/k');
+      }),
+      row('GET', '/broken', 'keys/read/action', () => {
+        throw new Error('the secret is hunter2');
+      }),
+      row('POST', '/keys/:name/sign', 'keys/sign/action', (call) => ({ body: (call as { body: unknown }).body }), Signing),
+      row('POST', '/refused', 'refused', () => ({}), Signing),
+      row('PUT', '/keys/:name', 'keys/import/action', () => ({ method: 'PUT' })),
+      row('DELETE', '/keys/:name', 'keys/delete', () => nothing()),
+      { ...row('POST', '/write', 'keys/create', () => ({})), mode: 'write' },
+    ]),
+    gate,
+  },
   roomOf('management', 'arm', [
     row('GET', '/subscriptions/:id', 'read', () => ({ is: 'subscription' })),
     row('GET', '/metadata/endpoints', 'anonymous', () => ({ is: 'metadata' })),
@@ -108,6 +118,7 @@ before(async () => {
     log: pino({ level: 'debug' }, { write: (line: string) => logged.push(line) }),
     metrics: doorMetrics(),
     addresses: [],
+    trustedProxies: ['127.0.0.1'],
   });
   await door.listen({
     certificates: certificates(authority.leaf, 'localhost', [], systemClock),
@@ -219,6 +230,32 @@ test('whoever may not pass is refused before the body is read', async () => {
   const got = await ask('POST', '/refused', { token: GOOD, body: '{ this is not JSON' });
   assert.equal(got.status, 403);
   assert.equal(got.json.error?.code, 'AccessDenied');
+});
+
+test('an address that is shut out gets no challenge, whoever it is and whatever it asks for', async () => {
+  closedTo = '203.0.113.7';
+  const headers = { 'x-forwarded-for': '203.0.113.7' };
+  for (const [method, path, token] of [
+    ['GET', '/keys/k', undefined],
+    ['GET', '/keys/k', 'bad'],
+    ['GET', '/keys/k', GOOD],
+    ['POST', '/write', GOOD],
+    ['GET', '/nothing/here', GOOD],
+    ['GET', '/nothing/here', undefined],
+  ] as const) {
+    const before = visits.length;
+    const got = await ask(method, path, { token, headers });
+    assert.deepEqual(
+      [got.status, got.json.error?.code, got.headers['www-authenticate']],
+      [403, 'Forbidden', undefined],
+      `${method} ${path}`,
+    );
+    assert.match(String(got.json.error?.message), /^not from 203\.0\.113\.7 \(Activity ID: /);
+    assert.equal(visits.length, before);
+  }
+  assert.equal((await ask('GET', '/keys/k', { token: GOOD, headers: { 'x-forwarded-for': '203.0.113.8' } })).status, 200);
+  assert.equal((await ask('GET', '/subscriptions/s', { host: 'localhost', token: GOOD, headers })).status, 200);
+  closedTo = undefined;
 });
 
 test('the path of a key is found in any case, with doubled and trailing slashes, and keeps the case of its name', async () => {
