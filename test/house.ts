@@ -59,7 +59,7 @@ const judge = isThere ? openJudge() : undefined;
 const ARM_VERSION = '2024-11-01';
 const HSM_VERSION = '7.5';
 
-export async function openHouse(settings: { readonly workers?: number } = {}): Promise<House> {
+export async function openHouse(settings: { readonly workers?: number; readonly flags?: readonly string[] } = {}): Promise<House> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-house-'));
   const dataFolder = join(folder, 'data');
   const clockOffset = newClockOffset();
@@ -76,6 +76,7 @@ export async function openHouse(settings: { readonly workers?: number } = {}): P
     String(settings.workers ?? 1),
     '--log-level',
     'error',
+    ...(settings.flags ?? []),
   ];
   let service: Service = await startService(readConfig(flags, {}), { clockOffset });
   let ca = readFileSync(service.connection.caFile);

@@ -72,6 +72,16 @@ export function armBadRequest(message: string): Failure {
   return new Failure(400, 'BadRequest', message);
 }
 
+/** The resource provider of managed HSMs uses the number as its code here (recorded; azure-cli issue 18779). */
+export function propertyInvalid(property: string, words: readonly string[]): Failure {
+  return new Failure(400, '400', `${property} property is invalid. Supported values are : ${words.join(', ')}`);
+}
+
+export function locksItselfOut(address: string): Failure {
+  const message = `These network rules shut out the address that this request comes from (${address}), and the HSM is not activated yet: whoever is shut out cannot activate it. Activate it first, or add the address to ipRules, or, if it is to be activated from elsewhere, repeat the request with acknowledge=locked-out in its query.`;
+  return new Failure(400, 'NetworkRulesLockOut', message);
+}
+
 export function deletedHsmHasTheName(): Failure {
   const message = 'A KV MHSM with the same name already exists in deleted state. You need to either recover or purge existing KV MHSM.';
   return new Failure(409, 'ConflictError', message);

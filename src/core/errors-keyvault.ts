@@ -29,6 +29,12 @@ export function accessDenied(action: string, scope: string): Failure {
   return new Failure(403, 'AccessDenied', `Not authorized to access Microsoft.KeyVault/managedHsm/${action} on ${scope}`);
 }
 
+/** The words are the live service's, also where public access is disabled; the inner code is that of key vaults. */
+export function clientNotAuthorized(address: string): Failure {
+  const message = `Client address (${address}) is not authorized and caller is not a trusted service.`;
+  return new Failure(403, 'Forbidden', message, { inner: 'ForbiddenByFirewall' });
+}
+
 export function operationNotPermitted(operation: string): Failure {
   return new Failure(403, 'Forbidden', `Operation ${operation} is not permitted on this key.`, { inner: 'KeyOperationForbidden' });
 }

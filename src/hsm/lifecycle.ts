@@ -1,6 +1,7 @@
 // What the resource manager does to HSMs as a whole: make, change, delete, recover, purge. Each is one step inside the caller's transaction.
 
 import { randomUUID } from 'node:crypto';
+import type { NetworkRules } from '../core/network-rules.ts';
 import type { Reader, Writer } from '../store/store.ts';
 import { addAssignment } from './access/assignments.ts';
 import { ADMINISTRATOR } from './access/built-in-roles.ts';
@@ -18,7 +19,11 @@ export interface NewHsm {
   readonly purgeProtection: boolean;
   /** Object ids of the principals that may activate it. */
   readonly administrators: readonly string[];
+  readonly network: NetworkRules;
 }
+
+/** What may be changed of an HSM that is there. */
+export type HsmChanges = Pick<NewHsm, 'purgeProtection' | 'network'>;
 
 /** The functions that the resource manager is handed. */
 export function hsmPort({ crypto, clock }: Pick<HsmParts, 'crypto' | 'clock'>) {
@@ -39,6 +44,7 @@ export function hsmPort({ crypto, clock }: Pick<HsmParts, 'crypto' | 'clock'>) {
           region: hsm.region,
           retention_days: hsm.retentionDays,
           purge_protection: hsm.purgeProtection ? 1 : 0,
+          network_json: JSON.stringify(hsm.network),
           created_at: clock.now(),
         })
         .execute();
@@ -48,10 +54,10 @@ export function hsmPort({ crypto, clock }: Pick<HsmParts, 'crypto' | 'clock'>) {
       writer.touch(HSMS_TAG);
     },
 
-    async update(writer: Writer, id: string, settings: { readonly purgeProtection: boolean }): Promise<void> {
+    async update(writer: Writer, id: string, { purgeProtection, network }: HsmChanges): Promise<void> {
       await writer
         .updateTable('hsms')
-        .set({ purge_protection: settings.purgeProtection ? 1 : 0 })
+        .set({ purge_protection: purgeProtection ? 1 : 0, network_json: JSON.stringify(network) })
         .where('id', '=', id)
         .execute();
       writer.touch(HSMS_TAG);

@@ -8,7 +8,8 @@
 
 import { CoherentCache } from '../core/coherence.ts';
 import { conflict, notActivated, resourceNotFound } from '../core/errors-keyvault.ts';
-import type { Failure } from '../core/failure.ts';
+import { Failure } from '../core/failure.ts';
+import { admission, OPEN_TO_ALL } from '../core/network-rules.ts';
 import { hsmOrigin, type Urls } from '../core/urls.ts';
 import { asSealedDomainKey, type SealedDomainKey } from '../crypto/types.ts';
 import type { Tables } from '../store/schema.ts';
@@ -23,6 +24,8 @@ export const HSMS_TAG = 'hsms';
 export interface Pool {
   /** The HSM that this host name belongs to; throws NotFound when there is none, or it is deleted. */
   hsmAt(host: string): Promise<Hsm>;
+  /** The same for whoever has not been asked who they are: undefined when there is none. */
+  findAt(host: string): Promise<Hsm | undefined>;
 }
 
 export function openPool({ read, urls, versions }: HsmParts): Pool {
@@ -35,11 +38,18 @@ export function openPool({ read, urls, versions }: HsmParts): Pool {
     return hsmOf(row, urls);
   }
 
+  function hsmAt(host: string): Promise<Hsm> {
+    const [nameKey = ''] = host.split('.', 1);
+    return cache.get(nameKey, HSMS_TAG, () => load(nameKey));
+  }
+
   return {
-    hsmAt: (host) => {
-      const [nameKey = ''] = host.split('.', 1);
-      return cache.get(nameKey, HSMS_TAG, () => load(nameKey));
-    },
+    hsmAt,
+    findAt: (host) =>
+      hsmAt(host).catch((error: unknown) => {
+        if (error instanceof Failure && error.status === 404) return undefined;
+        throw error;
+      }),
   };
 }
 
@@ -53,6 +63,7 @@ function hsmOf(row: Tables['hsms'], urls: Urls): Hsm {
     purgeProtection: row.purge_protection === 1,
     domainId: row.domain_id,
     domain: { hsmId: row.id, sealed: asSealedDomainKey(row.sealed_domain_key) },
+    admits: admission(row.network_json === null ? OPEN_TO_ALL : JSON.parse(row.network_json)),
   };
   if (row.state === 'active') return { ...facts, state: 'active' };
   return { ...facts, state: row.state, interrupted: row.state === 'not-activated' && row.active_at !== null };

@@ -1,8 +1,9 @@
-// The data plane of every HSM. Admission proves, in this order, before a body is read: the api-version is one that exists, the HSM is there and in a
+// The data plane of every HSM. The gate asks, before anything else, whether the HSM's network rules let the client's address in. Admission proves, in this
+// order, before a body is read: the api-version is one that exists, the HSM is there and in a
 // state that answers, and the caller may perform the row's data action at the row's scope.
 
-import { accessDenied, notActivated, unsupportedApiVersion } from '../core/errors-keyvault.ts';
-import { type Room, serveRows, type Visit } from '../core/route.ts';
+import { accessDenied, clientNotAuthorized, notActivated, unsupportedApiVersion } from '../core/errors-keyvault.ts';
+import { type Knock, type Room, serveRows, type Visit } from '../core/route.ts';
 import type { DataAction } from './access/actions.ts';
 import { isAllowed } from './access/decide.ts';
 import { openAccessCache } from './access/grants.ts';
@@ -19,6 +20,11 @@ export function hsmRoom(parts: HsmParts): Room {
   const pool = openPool(parts);
   const access = openAccessCache(read, versions);
   const keys = openKeyCache(parts);
+
+  async function gate({ host, address }: Knock): Promise<void> {
+    const hsm = await pool.findAt(host);
+    if (hsm?.admits(address) === false) throw clientNotAuthorized(address);
+  }
 
   async function early(row: { readonly path: string; readonly action: DataAction }, visit: Visit): Promise<HsmReads> {
     checkApiVersion(visit.apiVersion);
@@ -70,7 +76,7 @@ export function hsmRoom(parts: HsmParts): Room {
       headers,
     }),
   ];
-  return { name: 'hsm', dialect: 'keyvault', rows };
+  return { name: 'hsm', dialect: 'keyvault', rows, gate };
 }
 
 /** Missing is the newest: the service's own polling addresses and next links come without. */

@@ -36,6 +36,8 @@ interface HsmFacts {
   readonly purgeProtection: boolean;
   readonly domainId: string;
   readonly domain: DomainAtRest;
+  /** Whether its network rules let a call from this address in. */
+  readonly admits: (address: string) => boolean;
 }
 
 export interface ActiveHsm extends HsmFacts {

@@ -1,5 +1,6 @@
 // What the resource manager asks of the data plane. The two rooms share nothing but this and the id of an HSM.
 
+import type { NetworkRules } from '../core/network-rules.ts';
 import type { Reader, Writer } from '../store/store.ts';
 
 export interface NewHsm {
@@ -9,12 +10,13 @@ export interface NewHsm {
   readonly retentionDays: number;
   readonly purgeProtection: boolean;
   readonly administrators: readonly string[];
+  readonly network: NetworkRules;
 }
 
 /** Each change is one step inside the caller's transaction. */
 export interface HsmPort {
   provision(writer: Writer, hsm: NewHsm): Promise<void>;
-  update(writer: Writer, id: string, settings: { readonly purgeProtection: boolean }): Promise<void>;
+  update(writer: Writer, id: string, changes: Pick<NewHsm, 'purgeProtection' | 'network'>): Promise<void>;
   softDelete(writer: Writer, id: string): Promise<void>;
   recover(writer: Writer, id: string): Promise<void>;
   purge(writer: Writer, id: string): Promise<void>;

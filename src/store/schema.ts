@@ -121,6 +121,8 @@ export interface Tables {
     region: string;
     retention_days: number;
     purge_protection: number;
+    /** From where it may be called; null is from everywhere. */
+    network_json: string | null;
     created_at: number;
   };
 

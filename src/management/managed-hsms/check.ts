@@ -2,7 +2,7 @@
 
 import { armBadRequest, armNotSupported, invalidResourceName, locationNotAvailable, locationRequired } from '../../core/errors-arm.ts';
 import { REGION_DISPLAY_NAMES, regionNamed } from '../locations.ts';
-import type { HsmRequest, KeptSettings } from './shapes.ts';
+import type { HsmRequest } from './shapes.ts';
 
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
@@ -71,32 +71,12 @@ export function checkedTenant(tenantId: string | null | undefined, own: string):
   }
 }
 
-/** What is not there yet is refused here: a rule that was taken and not enforced would be worse than none. */
+/** What is not there yet is refused here. */
 export function refuseWhatIsNotHere({ identity, properties }: HsmRequest): void {
   const none = (text: string | null | undefined, usual: string): boolean =>
     text === undefined || text === null || text.toLowerCase() === usual.toLowerCase();
-  if (!none(properties?.networkAcls?.defaultAction, 'Allow'))
-    throw armNotSupported('Network rules that deny by default are not in this version.');
-  if (!none(properties?.publicNetworkAccess, 'Enabled')) throw armNotSupported('Disabling public network access is not in this version.');
   if (!none(identity?.type, 'None')) throw armNotSupported('Managed identities of an HSM are not in this version.');
   if ((properties?.regions?.length ?? 0) > 0) throw armNotSupported('An HSM in more than one region is not in this version.');
   if (properties?.enableSoftDelete === false)
     throw armBadRequest('The property "enableSoftDelete" cannot be set to false: soft delete is always on.');
-}
-
-export function checkedSettings(properties: HsmRequest['properties'], known: KeptSettings): KeptSettings {
-  const { networkAcls, publicNetworkAccess } = properties ?? {};
-  const bypass = networkAcls?.bypass ?? known.networkAcls.bypass;
-  if (bypass !== 'AzureServices' && bypass !== 'None')
-    throw armBadRequest('ByPass property is invalid. Supported values are : None, AzureServices');
-  return {
-    initialAdminObjectIds: known.initialAdminObjectIds,
-    networkAcls: {
-      bypass,
-      defaultAction: 'Allow',
-      ipRules: networkAcls?.ipRules ?? known.networkAcls.ipRules,
-      virtualNetworkRules: networkAcls?.virtualNetworkRules ?? known.networkAcls.virtualNetworkRules,
-    },
-    publicNetworkAccess: publicNetworkAccess === undefined || publicNetworkAccess === null ? known.publicNetworkAccess : 'Enabled',
-  };
 }

@@ -1,6 +1,7 @@
 // PUT and PATCH of a managed HSM: create, recover, change. One address for three wishes; which it is depends on what has the name.
 
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
 import { callerName, type SignedIn } from '../../core/caller.ts';
 import {
@@ -21,20 +22,31 @@ import {
   checkedHsmName,
   checkedLocation,
   checkedRetention,
-  checkedSettings,
   checkedSku,
   checkedTenant,
   refuseWhatIsNotHere,
 } from './check.ts';
-import { HsmBody, HsmPath, type HsmRequest, type HsmRow, settingsOf, wireHsm } from './shapes.ts';
+import { checkedNetwork, networkRulesOf, refuseLockOut } from './network.ts';
+import { HsmBody, HsmPath, type HsmRequest, type HsmRow, type KeptSettings, settingsOf, wireHsm } from './shapes.ts';
 
-const FRESH = {
-  initialAdminObjectIds: [],
+const OPEN: Omit<KeptSettings, 'initialAdminObjectIds'> = {
   networkAcls: { bypass: 'AzureServices', defaultAction: 'Allow', ipRules: [], virtualNetworkRules: [] },
   publicNetworkAccess: 'Enabled',
-} as const;
+};
 
-export const putHsm = operation({ path: HsmPath, query: v.unknown(), body: HsmBody }, async (world: ArmWrites, { path, body, origin }) => {
+const WriteQuery = v.object({ acknowledge: v.optional(v.string()) });
+
+/** What the request brings besides its body. */
+interface Asked {
+  readonly body: HsmRequest;
+  readonly origin: string;
+  /** The address that it comes from. */
+  readonly address: string;
+  readonly query: v.InferOutput<typeof WriteQuery>;
+}
+
+export const putHsm = operation({ path: HsmPath, query: WriteQuery, body: HsmBody }, async (world: ArmWrites, call) => {
+  const { path, body, origin } = call;
   const name = checkedHsmName(path.hsm);
   checkedTenant(body.properties?.tenantId, world.tenantId);
   refuseWhatIsNotHere(body);
@@ -42,14 +54,15 @@ export const putHsm = operation({ path: HsmPath, query: v.unknown(), body: HsmBo
   return world.write(async (writer): Promise<unknown> => {
     const known = await hsmNamed(writer, name);
     if (recovers) return recover(writer, world, known, name, origin);
-    if (known === undefined) return create(writer, world, name, body, origin);
+    if (known === undefined) return create(writer, world, name, call);
     if (known.deleted_at !== null) throw isOurs(known, world) ? deletedHsmHasTheName() : hsmNameInUse(name);
     if (!isOurs(known, world) || known.group_key !== world.place.group.toLowerCase()) throw hsmNameInUse(name);
-    return change(writer, world, known, body);
+    return change(writer, world, known, call);
   });
 });
 
-export const patchHsm = operation({ path: HsmPath, query: v.unknown(), body: HsmBody }, (world: ArmWrites, { path, body }) => {
+export const patchHsm = operation({ path: HsmPath, query: WriteQuery, body: HsmBody }, (world: ArmWrites, call) => {
+  const { path, body } = call;
   checkedTenant(body.properties?.tenantId, world.tenantId);
   refuseWhatIsNotHere(body);
   return world.write(async (writer) => {
@@ -58,17 +71,19 @@ export const patchHsm = operation({ path: HsmPath, query: v.unknown(), body: Hsm
     if (known === undefined || known.deleted_at !== null || !isOurs(known, world) || known.group_key !== place.group.toLowerCase()) {
       throw armResourceNotFound(`Microsoft.KeyVault/managedHSMs/${path.hsm}`, place.group);
     }
-    return change(writer, world, known, body);
+    return change(writer, world, known, call);
   });
 });
 
-async function create(writer: Writer, world: ArmWrites, name: string, body: HsmRequest, origin: string): Promise<Reply> {
+async function create(writer: Writer, world: ArmWrites, name: string, asked: Asked): Promise<Reply> {
   const { place, clock, caller, hsms } = world;
+  const { body, origin, address, query } = asked;
   const { properties } = body;
   const location = checkedLocation(body.location);
   const sku = checkedSku(body.sku);
   const administrators = checkedAdministrators(properties?.initialAdminObjectIds);
-  const settings = checkedSettings(properties, { ...FRESH, initialAdminObjectIds: administrators });
+  const settings: KeptSettings = { initialAdminObjectIds: administrators, ...checkedNetwork(properties, OPEN) };
+  refuseLockOut(settings, address, query.acknowledge);
   const now = clock.now();
   const row: HsmRow = {
     id: randomUUID(),
@@ -97,6 +112,7 @@ async function create(writer: Writer, world: ArmWrites, name: string, body: HsmR
     retentionDays: row.retention_days,
     purgeProtection: row.purge_protection === 1,
     administrators,
+    network: networkRulesOf(settings),
   });
   const id = await recordResult(writer, world, wireHsm(row, world, false));
   return acceptedAt(world, origin, hsmResults(location), id);
@@ -115,18 +131,23 @@ async function recover(writer: Writer, world: ArmWrites, known: HsmRow | undefin
   return acceptedAt(world, origin, hsmResults(known.location), id);
 }
 
-async function change(writer: Writer, world: ArmWrites, known: HsmRow, body: HsmRequest) {
+async function change(writer: Writer, world: ArmWrites, known: HsmRow, { body, address, query }: Asked) {
   refuseImmutable(known, body);
   const { properties } = body;
+  const before = settingsOf(known);
+  const settings: KeptSettings = { ...before, ...checkedNetwork(properties, before) };
+  const active = await world.hsms.isActivated(writer, known.id);
+  const network = networkRulesOf(settings);
+  if (!active && !isDeepStrictEqual(network, networkRulesOf(before))) refuseLockOut(settings, address, query.acknowledge);
   const changes = {
     tags_json: body.tags === undefined || body.tags === null ? known.tags_json : JSON.stringify(body.tags),
-    settings_json: JSON.stringify(checkedSettings(properties, settingsOf(known))),
+    settings_json: JSON.stringify(settings),
     purge_protection: properties?.enablePurgeProtection === true ? 1 : known.purge_protection,
     ...written('modified', world.caller, world.clock.now()),
   };
   await writer.updateTable('managed_hsms').set(changes).where('id', '=', known.id).execute();
-  await world.hsms.update(writer, known.id, { purgeProtection: changes.purge_protection === 1 });
-  return wireHsm({ ...known, ...changes }, world, await world.hsms.isActivated(world.read, known.id));
+  await world.hsms.update(writer, known.id, { purgeProtection: changes.purge_protection === 1, network });
+  return wireHsm({ ...known, ...changes }, world, active);
 }
 
 /** What was chosen when the HSM was made stays. */

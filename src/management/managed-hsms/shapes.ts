@@ -13,14 +13,15 @@ export type HsmRow = Tables['managed_hsms'];
 export interface KeptSettings {
   readonly initialAdminObjectIds: readonly string[];
   readonly networkAcls: NetworkAcls;
-  readonly publicNetworkAccess: string;
+  readonly publicNetworkAccess: 'Enabled' | 'Disabled';
 }
 
 export interface NetworkAcls {
-  readonly bypass: string;
-  readonly defaultAction: string;
-  readonly ipRules: readonly unknown[];
-  readonly virtualNetworkRules: readonly unknown[];
+  readonly bypass: 'AzureServices' | 'None';
+  readonly defaultAction: 'Allow' | 'Deny';
+  readonly ipRules: readonly { readonly value: string }[];
+  /** Always empty: there are no virtual networks here. */
+  readonly virtualNetworkRules: readonly [];
 }
 
 const Text = v.nullish(v.string());
@@ -41,8 +42,9 @@ const Acls = v.nullish(
   v.object({
     bypass: Text,
     defaultAction: Text,
-    ipRules: v.nullish(v.array(v.unknown())),
+    ipRules: v.nullish(v.array(v.object({ value: v.string() }))),
     virtualNetworkRules: v.nullish(v.array(v.unknown())),
+    serviceTags: v.nullish(v.array(v.unknown())),
   }),
 );
 

@@ -10,6 +10,7 @@ import type { Caller } from '../../../src/core/caller.ts';
 import type { Clock } from '../../../src/core/clock.ts';
 import { type Tag, Versions } from '../../../src/core/coherence.ts';
 import { Failure } from '../../../src/core/failure.ts';
+import { OPEN_TO_ALL } from '../../../src/core/network-rules.ts';
 import { isReply } from '../../../src/core/reply.ts';
 import type { Method, Room, ServedRow } from '../../../src/core/route.ts';
 import { urlsFor } from '../../../src/core/urls.ts';
@@ -102,7 +103,7 @@ export async function openEstate(t: TestContext): Promise<Estate> {
     },
     provision: async (name, administrators = [administrator.objectId]) => {
       const id = randomUUID();
-      const facts = { id, name, region: 'norwayeast', retentionDays: 7, purgeProtection: false, administrators };
+      const facts = { id, name, region: 'norwayeast', retentionDays: 7, purgeProtection: false, administrators, network: OPEN_TO_ALL };
       await store.write((writer) => port.provision(writer, facts));
       return id;
     },

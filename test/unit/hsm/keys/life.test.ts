@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
+import { OPEN_TO_ALL } from '../../../../src/core/network-rules.ts';
 import { CRYPTO_USER, DAY, type KeyEstate, lastOf, openKeyEstate, withBody } from './key-estate.ts';
 
 const ADDRESS = 'https://contoso.managedhsm.localhost:8443';
@@ -192,7 +193,7 @@ test('a purged key is gone, and its name begins anew', async (t) => {
 test('with purge protection a key waits for its end, which comes all the same', async (t) => {
   const keys = await openKeyEstate(t);
   const { estate, hsmId, get, refusal } = keys;
-  await estate.parts.write((writer) => estate.port.update(writer, hsmId, { purgeProtection: true }));
+  await estate.parts.write((writer) => estate.port.update(writer, hsmId, { purgeProtection: true, network: OPEN_TO_ALL }));
   assert.equal((await make(keys, 'k')).attributes.recoveryLevel, 'CustomizedRecoverable');
   await get('DELETE', '/keys/k');
   assert.equal((await refusal('DELETE', '/deletedkeys/k')).line, '403 Forbidden PurgeProtectionEnabled');
