@@ -78,6 +78,10 @@ export function notActivated(): Failure {
   return new Failure(403, 'Forbidden', message, { inner: 'HsmNotActivated' });
 }
 
+export function immutableReleasePolicy(): Failure {
+  return new Failure(400, 'BadParameter', 'AKV.SKR.1020: Immutable Key Release Policy cannot be modified.');
+}
+
 export function roleAssignmentNotFound(): Failure {
   return new Failure(404, 'RoleAssignmentNotFound', 'Requested role assignment not found');
 }

@@ -9,8 +9,10 @@ import type {
   KeyIdentity,
   KeyMaterial,
   KeySpec,
+  KeyTerms,
   MadeKey,
   PrivateJwk,
+  ReleaseTerms,
   SealedDomainKey,
   SealedKey,
 } from './types.ts';
@@ -75,14 +77,17 @@ export interface CryptoModule {
   /** What `sealBackup` sealed, on any HSM of the same domain. Throws the one cryptographic failure for everything else. */
   openBackup(domain: DomainAtRest, jwe: string): Buffer;
 
-  /** A sealed key that belonged to another place in the same domain, sealed for this one. Throws when it did not belong there. */
-  adopt(domain: DomainAtRest, key: MadeKey, from: KeyIdentity, to: KeyIdentity): SealedKey;
+  /**
+   * A sealed key that belonged to another place in the same domain, sealed for this one, under other terms if they are given. Throws when it did not
+   * belong there.
+   */
+  adopt(domain: DomainAtRest, key: MadeKey, from: KeyIdentity, to: KeyIdentity, terms?: KeyTerms): SealedKey;
 
   /** Makes a key without blocking the calling thread for longer than a symmetric key takes. */
-  generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec): Promise<MadeKey>;
+  generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec, release?: ReleaseTerms): Promise<MadeKey>;
 
   /** Takes a private JWK in after checking that it is one consistent key. Throws BadParameter that names the member at fault. */
-  import(domain: DomainAtRest, identity: KeyIdentity, jwk: PrivateJwk): MadeKey;
+  import(domain: DomainAtRest, identity: KeyIdentity, jwk: PrivateJwk, release?: ReleaseTerms): MadeKey;
 
   /**
    * The algorithm of this name, once it is certain that such a key can do this operation with it. Throws BadParameter for an unknown name, and for one

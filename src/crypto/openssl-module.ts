@@ -22,8 +22,10 @@ import {
   type KeyIdentity,
   type KeyMaterial,
   type KeySpec,
+  type KeyTerms,
   type MadeKey,
   type PrivateJwk,
+  type ReleaseTerms,
   type SealedDomainKey,
   type SealedKey,
 } from './types.ts';
@@ -136,20 +138,20 @@ class OpenSslModule implements CryptoModule {
     return this.#withBackupKey(domain, (cek) => openDirect(jwe, cek, BACKUP_KID));
   }
 
-  adopt(domain: DomainAtRest, { sealed, material }: MadeKey, from: KeyIdentity, to: KeyIdentity): SealedKey {
-    const key = this.#domainSubkey(domain);
-    const plain = open(key, 'key', placeOf(from, material), sealed);
-    return this.#seal(domain, to, { plain, material }).sealed;
+  adopt(domain: DomainAtRest, key: MadeKey, from: KeyIdentity, to: KeyIdentity, terms: KeyTerms = key.terms): SealedKey {
+    const { sealed, material } = key;
+    const plain = open(this.#domainSubkey(domain), 'key', placeOf(from, material, key.terms), sealed);
+    return this.#seal(domain, to, { plain, material }, terms).sealed;
   }
 
-  async generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec): Promise<MadeKey> {
+  async generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec, release?: ReleaseTerms): Promise<MadeKey> {
     this.#liveRootKey();
     const made = await makeKey(spec);
-    return this.#seal(domain, identity, made);
+    return this.#seal(domain, identity, made, { origin: 'generated', release });
   }
 
-  import(domain: DomainAtRest, identity: KeyIdentity, jwk: PrivateJwk): MadeKey {
-    return this.#seal(domain, identity, readPrivateJwk(jwk));
+  import(domain: DomainAtRest, identity: KeyIdentity, jwk: PrivateJwk, release?: ReleaseTerms): MadeKey {
+    return this.#seal(domain, identity, readPrivateJwk(jwk), { origin: 'imported', release });
   }
 
   algorithm(name: string, operation: KeyOperation, material: KeyMaterial): Algorithm {
@@ -213,7 +215,7 @@ class OpenSslModule implements CryptoModule {
     const name = cacheName(key.identity);
     const cached = this.#keys.get(name);
     if (cached !== undefined) return cached;
-    const plain = open(this.#domainSubkey(key.domain), 'key', placeOf(key.identity, key.material), key.sealed);
+    const plain = this.#plain(key);
     try {
       const usable = bringIn(plain, key.material);
       this.#keys.set(name, usable);
@@ -222,6 +224,11 @@ class OpenSslModule implements CryptoModule {
     } finally {
       plain.fill(0);
     }
+  }
+
+  /** The caller zeroes it. */
+  #plain({ domain, identity, material, terms, sealed }: KeyAtRest): Buffer {
+    return open(this.#domainSubkey(domain), 'key', placeOf(identity, material, terms), sealed);
   }
 
   #noteVersion({ hsmId, name, version }: KeyIdentity): void {
@@ -239,9 +246,10 @@ class OpenSslModule implements CryptoModule {
     if (versions?.size === 0) this.#cachedVersions.delete(place);
   }
 
-  #seal(domain: DomainAtRest, identity: KeyIdentity, { plain, material }: PlainKey): MadeKey {
+  #seal(domain: DomainAtRest, identity: KeyIdentity, { plain, material }: PlainKey, terms: KeyTerms): MadeKey {
     try {
-      return { sealed: asSealedKey(seal(this.#domainSubkey(domain), 'key', placeOf(identity, material), plain)), material };
+      const sealed = seal(this.#domainSubkey(domain), 'key', placeOf(identity, material, terms), plain);
+      return { sealed: asSealedKey(sealed), material, terms };
     } finally {
       plain.fill(0);
     }
@@ -296,9 +304,14 @@ function cacheName({ hsmId, name, version }: KeyIdentity): string {
   return hsmId + SEPARATOR + name + SEPARATOR + version;
 }
 
-/** Where a sealed key belongs, and as what: a row whose type or curve was changed opens no more than one that was moved. */
-function placeOf({ hsmId, name, version }: KeyIdentity, material: KeyMaterial): readonly string[] {
-  return [hsmId, name, version, material.kty === 'EC-HSM' ? material.crv : material.kty];
+/**
+ * Where a sealed key belongs, as what, and under which terms: a row whose type or curve was changed, or to whom the key may be given, opens no more
+ * than one that was moved.
+ */
+function placeOf({ hsmId, name, version }: KeyIdentity, material: KeyMaterial, { origin, release }: KeyTerms): readonly string[] {
+  const kind = material.kty === 'EC-HSM' ? material.crv : material.kty;
+  const terms = [...(origin === undefined ? [] : [origin]), ...(release === undefined ? [] : [release.kind, release.policy])];
+  return [hsmId, name, version, kind, ...terms];
 }
 
 function release(usable: UsableKey): void {

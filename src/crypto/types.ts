@@ -37,6 +37,21 @@ export interface KeyIdentity {
   readonly version: string;
 }
 
+/** To whom a key may be given, as one text that the rooms understand and the safe does not. */
+export interface ReleaseTerms {
+  /** `exportable`: the key itself leaves. `secure`: what it wraps is unwrapped for a target that was attested, and it does nothing else. */
+  readonly kind: 'exportable' | 'secure';
+  readonly policy: string;
+}
+
+/** What is part of a key version's seal beside its place: a row that was changed in these opens nothing. */
+export interface KeyTerms {
+  /** Undefined for keys that were sealed before this was kept. */
+  readonly origin: 'generated' | 'imported' | undefined;
+  /** Undefined: it never leaves. */
+  readonly release: ReleaseTerms | undefined;
+}
+
 export interface DomainAtRest {
   readonly hsmId: string;
   readonly sealed: SealedDomainKey;
@@ -47,12 +62,14 @@ export interface KeyAtRest {
   readonly domain: DomainAtRest;
   readonly identity: KeyIdentity;
   readonly material: KeyMaterial;
+  readonly terms: KeyTerms;
   readonly sealed: SealedKey;
 }
 
 export interface MadeKey {
   readonly sealed: SealedKey;
   readonly material: KeyMaterial;
+  readonly terms: KeyTerms;
 }
 
 /** A private key as an import brings it: a JSON Web Key whose members are still base64url text. */

@@ -176,6 +176,8 @@ export interface Tables {
     nbf: number | null;
     exp: number | null;
     exportable: number;
+    /** Part of the seal, as is the release policy; null in rows from before it was kept. */
+    origin: 'generated' | 'imported' | null;
     tags_json: string | null;
     release_policy_json: string | null;
     created: number;

@@ -9,6 +9,7 @@ import { type Duration, shifted } from './duration.ts';
 import type { KeyOp } from './key-ops.ts';
 import { type KeyVersion, keyVersionOf, type VersionRow } from './key-version.ts';
 import { keyTag, nameKey } from './names.ts';
+import type { Release } from './release-policy.ts';
 import { schedule } from './rotation-policy.ts';
 
 /** Limits of the service (Managed HSM service limits). */
@@ -26,6 +27,7 @@ export interface NewVersion {
     readonly exp?: number | null | undefined;
   };
   readonly tags: Readonly<Record<string, string>> | null | undefined;
+  readonly release: Release;
   /** A rotation policy's life of new versions; it counts before `attributes.exp`. */
   readonly expiresAfter?: Duration | undefined;
 }
@@ -41,7 +43,7 @@ export async function insertVersion(writer: Writer, hsm: Hsm, clock: Clock, vers
   const { count, last } = await versionsOf(writer, hsm, name);
   if (count >= VERSIONS) throw badParameter(`The key has ${VERSIONS} versions, which is the limit. Make a key with another name.`);
   const now = seconds(clock.now());
-  const { made, attributes, tags, expiresAfter } = version;
+  const { made, attributes, tags, release, expiresAfter } = version;
   const row: VersionRow = {
     hsm_id: hsm.id,
     name_key: nameKey(name),
@@ -53,9 +55,10 @@ export async function insertVersion(writer: Writer, hsm: Hsm, clock: Clock, vers
     enabled: attributes.enabled === false ? 0 : 1,
     nbf: attributes.nbf ?? null,
     exp: expiresAfter === undefined ? (attributes.exp ?? null) : shifted(now, expiresAfter),
-    exportable: 0,
+    exportable: release.exportable ? 1 : 0,
+    origin: made.terms.origin ?? null,
     tags_json: tags === undefined || tags === null ? null : JSON.stringify(tags),
-    release_policy_json: null,
+    release_policy_json: release.policy === undefined ? null : JSON.stringify(release.policy),
     created: now,
     updated: now,
   };

@@ -1,7 +1,6 @@
-// What is said of a key besides its material: attributes, tags, release policy. Shapes of requests, and the limits of the service.
+// What is said of a key besides its material: attributes and tags. Shapes of requests, and the limits of the service.
 
 import * as v from 'valibot';
-import { badParameter, notSupported } from '../../core/errors-keyvault.ts';
 
 const TAGS = 15;
 const TAG_LENGTH = 256;
@@ -28,17 +27,4 @@ function areTags(value: unknown): boolean {
 
 function tagLimit(): string {
   return `Property tags is not valid: at most ${TAGS} tags, each with a name and a value of at most ${TAG_LENGTH} characters.`;
-}
-
-export const ReleasePolicy = v.nullish(v.looseObject({}));
-
-/**
- * Keys that may leave need a policy that says to whom, and a policy needs a key that may leave. This version releases no keys, so it makes none that could
- * be released.
- */
-export function refuseExportable(exportable: boolean | null | undefined, policy: unknown): void {
-  const hasPolicy = policy !== undefined && policy !== null;
-  if (exportable === true && !hasPolicy) throw badParameter('Exportable keys must have release policy');
-  if (exportable !== true && hasPolicy) throw badParameter('Non-exportable keys must not have release policy');
-  if (exportable === true) throw notSupported('Exportable keys and their release are not in this version.');
 }

@@ -11,7 +11,7 @@ import type { ActiveReads, ActiveWrites, Hsm } from '../world.ts';
 import { KEYS_PER_HSM } from './add-version.ts';
 import { Base64url } from './base64url.ts';
 import { keyBundle } from './bundles.ts';
-import { keyVersionOf, type VersionRow } from './key-version.ts';
+import { keyTermsOf, keyVersionOf, type VersionRow } from './key-version.ts';
 import { KeyPath, keyAddress, keyTag, nameKey } from './names.ts';
 import { schedule } from './rotation-policy.ts';
 
@@ -69,7 +69,7 @@ export const restoreKey = operation(
     const place = { hsm_id: hsm.id, name_key: nameKey(name) };
     const rows = versions.map((version): VersionRow => {
       const material: KeyMaterial = JSON.parse(version.material_json);
-      const made = { material, sealed: asSealedKey(Buffer.from(version.sealed, 'base64url')) };
+      const made = { material, terms: keyTermsOf(version), sealed: asSealedKey(Buffer.from(version.sealed, 'base64url')) };
       const identity = { name: place.name_key, version: version.version };
       return { ...version, ...place, sealed: crypto.adopt(hsm.domain, made, { hsmId, ...identity }, { hsmId: hsm.id, ...identity }) };
     });

@@ -5,6 +5,8 @@ import type { KeyMaterial } from '../../crypto/types.ts';
 import type { Hsm } from '../world.ts';
 import type { KeyVersion } from './key-version.ts';
 import { deletedKeyAddress, keyAddress } from './names.ts';
+import { olderPolicy } from './policy-grammar.ts';
+import { conditionsOf } from './release-policy.ts';
 
 /** When a deleted key was deleted and when it will be gone, in milliseconds since 1970. */
 export interface Deletion {
@@ -20,6 +22,7 @@ export function keyBundle(hsm: Hsm, key: KeyVersion, apiVersion: string | undefi
       ...(showsKeySize(apiVersion) && material.kty === 'oct-HSM' ? { key_size: material.size } : {}),
     },
     key: { ...publicPart(material), key_ops: key.keyOps, kid: key.kid, kty: material.kty },
+    ...releasePolicyOf(key, apiVersion),
     ...tagsOf(key),
   };
 }
@@ -50,12 +53,12 @@ function showsKeySize(apiVersion: string | undefined): boolean {
   return apiVersion?.startsWith('2026') ?? false;
 }
 
-function attributesOf(hsm: Hsm, { created, enabled, exp, exportable, nbf, updated }: KeyVersion) {
+function attributesOf(hsm: Hsm, { created, enabled, exp, release, nbf, updated }: KeyVersion) {
   return {
     created,
     enabled,
     ...(exp === undefined ? {} : { exp }),
-    exportable,
+    exportable: release.exportable,
     ...(nbf === undefined ? {} : { nbf }),
     recoverableDays: hsm.retentionDays,
     recoveryLevel: recoveryLevel(hsm),
@@ -71,6 +74,16 @@ function publicPart(material: KeyMaterial): Readonly<Record<string, string>> {
   if (material.kty === 'RSA-HSM') return { e: material.e, n: material.n };
   if (material.kty === 'EC-HSM') return { crv: material.crv, x: material.x, y: material.y };
   return {};
+}
+
+function releasePolicyOf({ release: { policy } }: KeyVersion, apiVersion: string | undefined) {
+  if (policy === undefined) return {};
+  return { release_policy: showsOlderPolicy(apiVersion) ? olderPolicy(conditionsOf(policy)) : policy };
+}
+
+/** These predate the policies of today; the live service answers them in an older language. */
+function showsOlderPolicy(apiVersion: string | undefined): boolean {
+  return apiVersion !== undefined && /^7\.[01](?:-|$)/.test(apiVersion);
 }
 
 function tagsOf({ tags }: KeyVersion) {

@@ -6,10 +6,11 @@ import { operation } from '../../core/route.ts';
 import type { AesSize, Curve, KeySpec, RsaSize } from '../../crypto/types.ts';
 import type { ActiveWrites } from '../world.ts';
 import { addVersion } from './add-version.ts';
-import { Attributes, ReleasePolicy, refuseExportable, Tags } from './attributes.ts';
+import { Attributes, Tags } from './attributes.ts';
 import { keyBundle } from './bundles.ts';
 import { KeyOps, keyOpsFor } from './key-ops.ts';
 import { KeyPath, nameKey, newVersion } from './names.ts';
+import { newRelease, ReleasePolicyBody, termsOf } from './release-policy.ts';
 
 const Count = v.nullish(v.pipe(v.number(), v.integer()));
 
@@ -21,7 +22,7 @@ const CreateBody = v.object({
   key_ops: KeyOps,
   attributes: Attributes,
   tags: Tags,
-  release_policy: ReleasePolicy,
+  release_policy: ReleasePolicyBody,
 });
 
 type CreateRequest = v.InferOutput<typeof CreateBody>;
@@ -32,10 +33,11 @@ export const createKey = operation(
     const { hsm, crypto } = world;
     const spec = specOf(body);
     const keyOps = keyOpsFor(spec.kty, body.key_ops);
-    refuseExportable(body.attributes?.exportable, body.release_policy);
+    const release = newRelease(body.attributes?.exportable, keyOps, body.release_policy);
     const version = newVersion();
-    const made = await crypto.generate(hsm.domain, { hsmId: hsm.id, name: nameKey(path.name), version }, spec);
-    const key = await addVersion(world, { name: path.name, version, made, keyOps, attributes: body.attributes ?? {}, tags: body.tags });
+    const made = await crypto.generate(hsm.domain, { hsmId: hsm.id, name: nameKey(path.name), version }, spec, termsOf(release));
+    const { attributes, tags } = body;
+    const key = await addVersion(world, { name: path.name, version, made, keyOps, attributes: attributes ?? {}, tags, release });
     return keyBundle(hsm, key, apiVersion);
   },
 );

@@ -5,10 +5,11 @@ import { notSupported } from '../../core/errors-keyvault.ts';
 import { operation } from '../../core/route.ts';
 import type { ActiveWrites } from '../world.ts';
 import { addVersion } from './add-version.ts';
-import { Attributes, ReleasePolicy, refuseExportable, Tags } from './attributes.ts';
+import { Attributes, Tags } from './attributes.ts';
 import { keyBundle } from './bundles.ts';
 import { KeyOps, keyOpsFor } from './key-ops.ts';
 import { KeyPath, nameKey, newVersion } from './names.ts';
+import { newRelease, ReleasePolicyBody, termsOf } from './release-policy.ts';
 
 const Member = v.nullish(v.string());
 
@@ -33,7 +34,7 @@ const ImportBody = v.object({
   Hsm: v.nullish(v.boolean()),
   attributes: Attributes,
   tags: Tags,
-  release_policy: ReleasePolicy,
+  release_policy: ReleasePolicyBody,
 });
 
 export const importKey = operation(
@@ -43,12 +44,14 @@ export const importKey = operation(
     const { key_ops, key_hsm, ...members } = body.key;
     if (key_hsm !== undefined && key_hsm !== null)
       throw notSupported('Import of a key wrapped for transfer (key_hsm) is not in this version.');
-    refuseExportable(body.attributes?.exportable, body.release_policy);
     const version = newVersion();
     const jwk = Object.fromEntries(Object.entries(members).filter(([, value]) => value !== null));
-    const made = crypto.import(hsm.domain, { hsmId: hsm.id, name: nameKey(path.name), version }, { ...jwk, kty: members.kty });
+    const { attributes, tags, release_policy } = body;
+    const release = newRelease(attributes?.exportable, key_ops ?? [], release_policy);
+    const identity = { hsmId: hsm.id, name: nameKey(path.name), version };
+    const made = crypto.import(hsm.domain, identity, { ...jwk, kty: members.kty }, termsOf(release));
     const keyOps = keyOpsFor(made.material.kty, key_ops);
-    const key = await addVersion(world, { name: path.name, version, made, keyOps, attributes: body.attributes ?? {}, tags: body.tags });
+    const key = await addVersion(world, { name: path.name, version, made, keyOps, attributes: attributes ?? {}, tags, release });
     return keyBundle(hsm, key, apiVersion);
   },
 );

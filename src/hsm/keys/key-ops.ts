@@ -38,5 +38,19 @@ export function keyOpsFor(kty: KeyType, asked: readonly KeyOp[] | null | undefin
     if (kty !== 'RSA-HSM') throw badParameter("Property key_ops is not valid. 'import' is for RSA-HSM keys alone.");
     if (ops.length > 1) throw badParameter("Property key_ops is not valid. 'import' cannot be combined with other operations.");
   }
+  if (ops.some((op) => SECURE.has(op))) {
+    if (kty !== 'RSA-HSM' && kty !== 'oct-HSM')
+      throw badParameter("Property key_ops is not valid. 'secureWrapKey' and 'secureUnwrapKey' are for RSA-HSM and oct-HSM keys.");
+    // Whoever might unwrap in the ordinary way would need no attestation.
+    if (!isSecure(ops))
+      throw badParameter("Property key_ops is not valid. 'secureWrapKey' and 'secureUnwrapKey' cannot be combined with other operations.");
+  }
   return ops;
+}
+
+const SECURE: ReadonlySet<KeyOp> = new Set(['secureWrapKey', 'secureUnwrapKey']);
+
+/** Whether a key is made for wrapping keys that attested targets alone may have. */
+export function isSecure(ops: readonly KeyOp[]): boolean {
+  return ops.length > 0 && ops.every((op) => SECURE.has(op));
 }

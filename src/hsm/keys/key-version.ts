@@ -1,10 +1,11 @@
 // One version of a key as the operations see it, and how it is read from its row.
 
 import type { Selectable } from 'kysely';
-import { asSealedKey, type KeyAtRest } from '../../crypto/types.ts';
+import { asSealedKey, type KeyAtRest, type KeyTerms } from '../../crypto/types.ts';
 import type { Tables } from '../../store/schema.ts';
 import type { Hsm } from '../world.ts';
 import type { KeyOp } from './key-ops.ts';
+import { type Release, type ReleasePolicy, termsOf } from './release-policy.ts';
 
 export interface KeyVersion {
   /** As it was written when the key was made. */
@@ -17,7 +18,7 @@ export interface KeyVersion {
   /** Unix seconds, as are the other times. */
   readonly nbf: number | undefined;
   readonly exp: number | undefined;
-  readonly exportable: boolean;
+  readonly release: Release;
   readonly tags: Readonly<Record<string, string>> | undefined;
   readonly created: number;
   readonly updated: number;
@@ -37,7 +38,7 @@ export function keyVersionOf(hsm: Hsm, name: string, row: VersionRow): KeyVersio
     enabled: row.enabled === 1,
     nbf: row.nbf ?? undefined,
     exp: row.exp ?? undefined,
-    exportable: row.exportable === 1,
+    release: releaseOf(row),
     tags: row.tags_json === null ? undefined : JSON.parse(row.tags_json),
     created: row.created,
     updated: row.updated,
@@ -45,7 +46,20 @@ export function keyVersionOf(hsm: Hsm, name: string, row: VersionRow): KeyVersio
       domain: hsm.domain,
       identity: { hsmId: hsm.id, name: row.name_key, version: row.version },
       material: JSON.parse(row.material_json),
+      terms: keyTermsOf(row),
       sealed: asSealedKey(row.sealed),
     },
   };
+}
+
+type TermsRow = Pick<VersionRow, 'exportable' | 'release_policy_json'> & { readonly origin?: VersionRow['origin'] };
+
+/** What a row's seal was made with beside its place. */
+export function keyTermsOf(row: TermsRow): KeyTerms {
+  return { origin: row.origin ?? undefined, release: termsOf(releaseOf(row)) };
+}
+
+function releaseOf({ exportable, release_policy_json }: TermsRow): Release {
+  const policy: ReleasePolicy | undefined = release_policy_json === null ? undefined : JSON.parse(release_policy_json);
+  return { exportable: exportable === 1, policy };
 }

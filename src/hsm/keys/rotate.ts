@@ -29,16 +29,17 @@ export const rotateKey = operation(
   },
 );
 
-/** Makes the material of the version that follows: same type, size, operations and tags. */
+/** Makes the material of the version that follows: same type, size, operations, tags and release policy. */
 async function nextVersion(
   { hsm, crypto }: { readonly hsm: Hsm } & Pick<ActiveWrites, 'crypto'>,
   key: KeyVersion,
   policy: RotationPolicy,
 ): Promise<NewVersion> {
   const version = newVersion();
-  const made = await crypto.generate(hsm.domain, { hsmId: hsm.id, name: nameKey(key.name), version }, specOf(key.atRest.material));
+  const { material, terms } = key.atRest;
+  const made = await crypto.generate(hsm.domain, { hsmId: hsm.id, name: nameKey(key.name), version }, specOf(material), terms.release);
   const expiresAfter = policy.expiryTime === undefined ? undefined : duration(policy.expiryTime, 'expiryTime');
-  return { name: key.name, version, made, keyOps: key.keyOps, attributes: {}, tags: key.tags, expiresAfter };
+  return { name: key.name, version, made, keyOps: key.keyOps, attributes: {}, tags: key.tags, release: key.release, expiresAfter };
 }
 
 const RSA_SIZES: readonly RsaSize[] = [2048, 3072, 4096];

@@ -5,28 +5,29 @@ import { seconds } from '../../core/clock.ts';
 import { badParameter, keyNotFound } from '../../core/errors-keyvault.ts';
 import { operation } from '../../core/route.ts';
 import type { ActiveWrites } from '../world.ts';
-import { Attributes, ReleasePolicy, refuseExportable, Tags } from './attributes.ts';
+import { Attributes, Tags } from './attributes.ts';
 import { keyBundle } from './bundles.ts';
 import { readVersion } from './cache.ts';
-import { KeyOps, keyOpsFor } from './key-ops.ts';
+import { isSecure, type KeyOp, KeyOps, keyOpsFor } from './key-ops.ts';
 import type { KeyVersion } from './key-version.ts';
 import { keyAddress, keyTag, nameKey, VersionPath } from './names.ts';
+import { changedRelease, ReleasePolicyBody, termsOf } from './release-policy.ts';
 import { schedule } from './rotation-policy.ts';
 
-const UpdateBody = v.object({ key_ops: KeyOps, attributes: Attributes, tags: Tags, release_policy: ReleasePolicy });
+const UpdateBody = v.object({ key_ops: KeyOps, attributes: Attributes, tags: Tags, release_policy: ReleasePolicyBody });
 
 type UpdateRequest = v.InferOutput<typeof UpdateBody>;
 
 /** Members that are left out stay as they are; tags are replaced as a whole. */
 export const updateKey = operation(
   { path: VersionPath, query: v.unknown(), body: UpdateBody },
-  ({ hsm, write, clock }: ActiveWrites, { path, body, apiVersion }) =>
+  ({ hsm, write, clock, crypto }: ActiveWrites, { path, body, apiVersion }) =>
     write(async (writer) => {
       const key = await readVersion(writer, hsm, path.name, path.version);
       if (key === undefined) throw keyNotFound(keyAddress(hsm, path.name));
       await writer
         .updateTable('key_versions')
-        .set({ ...changesTo(key, body), updated: seconds(clock.now()) })
+        .set({ ...changesTo(crypto, key, body), updated: seconds(clock.now()) })
         .where('hsm_id', '=', hsm.id)
         .where('name_key', '=', nameKey(path.name))
         .where('version', '=', key.version)
@@ -39,17 +40,33 @@ export const updateKey = operation(
 );
 
 /** The columns that change. Throws BadParameter for what cannot be changed. */
-function changesTo(key: KeyVersion, { key_ops, attributes, tags, release_policy }: UpdateRequest) {
+function changesTo(crypto: ActiveWrites['crypto'], key: KeyVersion, { key_ops, attributes, tags, release_policy }: UpdateRequest) {
   const { exportable, enabled, nbf, exp } = attributes ?? {};
-  if (isGiven(exportable) && exportable !== key.exportable) throw badParameter('Cannot modify the exportable state of a key');
-  refuseExportable(key.exportable, release_policy);
+  if (isGiven(exportable) && exportable !== key.release.exportable) throw badParameter('Cannot modify the exportable state of a key');
+  const keyOps = isGiven(key_ops) ? keyOpsFor(key.atRest.material.kty, key_ops) : key.keyOps;
+  if (isSecure(keyOps) !== isSecure(key.keyOps)) throw badParameter('Cannot modify whether a key is for secureWrapKey and secureUnwrapKey');
   return {
-    ...(isGiven(key_ops) ? { key_ops_json: JSON.stringify(keyOpsFor(key.atRest.material.kty, key_ops)) } : {}),
+    ...(isGiven(key_ops) ? { key_ops_json: JSON.stringify(keyOps) } : {}),
+    ...releaseChange(crypto, key, keyOps, release_policy),
     ...(isGiven(tags) ? { tags_json: JSON.stringify(tags) } : {}),
     ...(isGiven(enabled) ? { enabled: enabled ? 1 : 0 } : {}),
     ...(isGiven(nbf) ? { nbf } : {}),
     ...(isGiven(exp) ? { exp } : {}),
   };
+}
+
+/** The policy is part of the key's seal, so the key is sealed anew with it. */
+function releaseChange(
+  crypto: ActiveWrites['crypto'],
+  { atRest, release }: KeyVersion,
+  keyOps: readonly KeyOp[],
+  asked: UpdateRequest['release_policy'],
+) {
+  const changed = changedRelease(release, keyOps, asked);
+  if (!isGiven(asked)) return {};
+  const { domain, identity, terms } = atRest;
+  const sealed = crypto.adopt(domain, atRest, identity, identity, { origin: terms.origin, release: termsOf(changed) });
+  return { sealed, release_policy_json: JSON.stringify(changed.policy) };
 }
 
 /** Some clients write `null` where they mean nothing. */

@@ -121,7 +121,7 @@ const REFUSED: readonly (readonly [body: unknown, line: string, says: RegExp])[]
   [{ kty: 'oct', attributes: { enabled: 'false' } },      '400 BadParameter', /enabled/],
   [{ kty: 'oct', attributes: { exportable: true } },      '400 BadParameter', /^Exportable keys must have release policy$/],
   [{ kty: 'oct', release_policy: { data: 'e30' } },       '400 BadParameter', /^Non-exportable keys must not have release policy$/],
-  [{ kty: 'oct', attributes: { exportable: true }, release_policy: { data: 'e30' } }, '400 NotSupported', /release/],
+  [{ kty: 'oct', attributes: { exportable: true }, release_policy: { data: 'e30' } }, '400 BadParameter', /^Property release_policy is not valid/],
 ];
 
 test('a request that makes no key is refused in words, and leaves no key', async (t) => {
