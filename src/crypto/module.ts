@@ -15,6 +15,7 @@ import type {
   ReleaseTerms,
   SealedDomainKey,
   SealedKey,
+  WrappedKeySpec,
 } from './types.ts';
 
 export interface EncryptParameters {
@@ -88,6 +89,19 @@ export interface CryptoModule {
 
   /** Takes a private JWK in after checking that it is one consistent key. Throws BadParameter that names the member at fault. */
   import(domain: DomainAtRest, identity: KeyIdentity, jwk: PrivateJwk, release?: ReleaseTerms): MadeKey;
+
+  /**
+   * Takes in a key that was wrapped for `kek` (CKM_RSA_AES_KEY_WRAP; inside PKCS#8, or the bytes of a secret key), after the checks of `import`.
+   * Whatever does not unwrap to a key is `cryptographicFailure`.
+   */
+  importWrapped(
+    domain: DomainAtRest,
+    identity: KeyIdentity,
+    kek: KeyAtRest,
+    wrapped: Uint8Array,
+    spec: WrappedKeySpec,
+    release?: ReleaseTerms,
+  ): MadeKey;
 
   /**
    * The algorithm of this name, once it is certain that such a key can do this operation with it. Throws BadParameter for an unknown name, and for one

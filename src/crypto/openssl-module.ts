@@ -28,7 +28,9 @@ import {
   type ReleaseTerms,
   type SealedDomainKey,
   type SealedKey,
+  type WrappedKeySpec,
 } from './types.ts';
+import { readWrappedKey } from './wrapped-key.ts';
 
 export interface OpenSslOptions {
   /** 32 bytes; copied, so the caller zeroes its own. */
@@ -154,6 +156,19 @@ class OpenSslModule implements CryptoModule {
     return this.#seal(domain, identity, readPrivateJwk(jwk), { origin: 'imported', release });
   }
 
+  importWrapped(
+    domain: DomainAtRest,
+    identity: KeyIdentity,
+    kek: KeyAtRest,
+    wrapped: Uint8Array,
+    spec: WrappedKeySpec,
+    release?: ReleaseTerms,
+  ): MadeKey {
+    const usable = this.#opened(kek);
+    if (usable.kind !== 'native' || kek.material.kty !== 'RSA-HSM') throw new TypeError('a key exchange key is an RSA key');
+    return this.#seal(domain, identity, readWrappedKey(usable.key, wrapped, spec), { origin: 'imported', release });
+  }
+
   algorithm(name: string, operation: KeyOperation, material: KeyMaterial): Algorithm {
     return algorithmFor(name, operation, material);
   }
@@ -209,9 +224,13 @@ class OpenSslModule implements CryptoModule {
     this.#rootKey.fill(0);
   }
 
-  /** The key in its native form: from the cache, or unsealed now. Throws when the row was changed or belongs elsewhere. */
   #usable(key: KeyAtRest, algorithm: Algorithm): UsableKey {
     if (!fits(algorithm, key.material)) throw mismatch(algorithm, key.material.kty);
+    return this.#opened(key);
+  }
+
+  /** The key in its native form: from the cache, or unsealed now. Throws when the row was changed or belongs elsewhere. */
+  #opened(key: KeyAtRest): UsableKey {
     const name = cacheName(key.identity);
     const cached = this.#keys.get(name);
     if (cached !== undefined) return cached;

@@ -45,6 +45,7 @@ const openssl = {
   bnBits:          lib.func('BN_num_bits', 'int', [P]) as (number: Pointer) => number,
   bnToBytes:       lib.func('BN_bn2binpad', 'int', [P, P, 'int']) as (number: Pointer, out: Bytes, width: number) => number,
   bnFree:          lib.func('BN_free', 'void', [P]) as (number: Pointer) => void,
+  bnClearFree:     lib.func('BN_clear_free', 'void', [P]) as (number: Pointer) => void,
 
   contextForKey:   lib.func('EVP_PKEY_CTX_new', P, [P, P]) as (key: Pointer, engine: null) => Pointer,
   contextForType:  lib.func('EVP_PKEY_CTX_new_from_name', P, [P, 'str', 'str']) as (library: null, type: string, properties: null) => Pointer,
@@ -213,6 +214,16 @@ export function isConsistent(key: NativeKey): boolean {
     openssl.errClear();
     return false;
   });
+}
+
+/** Whether an RSA modulus has more than two prime factors (RFC 8017 section 3.2), for which a JSON Web Key as the service takes it has no place. */
+export function hasMorePrimes(key: NativeKey): boolean {
+  const found = cell(0n);
+  const result = openssl.keyBigNumber(key.pointer, 'rsa-factor3', found);
+  openssl.errClear();
+  if (result !== 1) return false;
+  openssl.bnClearFree(read(found));
+  return true;
 }
 
 /** Makes an RSA key on a thread of the pool; this thread goes on. */

@@ -4,20 +4,17 @@
 import { createPrivateKey } from 'node:crypto';
 import { fromBase64url } from '../core/encoding.ts';
 import { badParameter } from '../core/errors-keyvault.ts';
-import { isConsistent, type NativeKey, readPrivateKey } from './openssl.ts';
-import { curveBytes, describeEc, describeRsa, type PlainKey, takeOut } from './plain-key.ts';
+import { admit, admitSecret } from './admission.ts';
+import { type NativeKey, readPrivateKey } from './openssl.ts';
+import { curveBytes, describeEc, describeRsa, type PlainKey } from './plain-key.ts';
 import type { Curve, KeyMaterial, PrivateJwk } from './types.ts';
 
 const RSA_MEMBERS = ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi'] as const;
 const EC_MEMBERS = ['x', 'y', 'd'] as const;
 type Member = (typeof RSA_MEMBERS)[number] | (typeof EC_MEMBERS)[number] | 'k';
 
-const RSA_BITS: readonly number[] = [2048, 3072, 4096];
 /** A modulus of 4096 bits behind the zero that some writers put in front. */
 const LONGEST_RSA_NUMBER = 513;
-const LONGEST_SECRET = 64;
-/** The smallest key of AES; a shorter one would protect nothing as an HMAC key either (NIST SP 800-131A section 10). */
-const SHORTEST_SECRET = 16;
 
 /** The names that Node's reader of JSON Web Keys has for the curves. */
 const nodeCurves: Readonly<Record<Curve, string>> = { 'P-256': 'P-256', 'P-256K': 'secp256k1', 'P-384': 'P-384', 'P-521': 'P-521' };
@@ -75,7 +72,6 @@ function isCurve(crv: string | undefined): crv is Curve {
   return crv !== undefined && Object.hasOwn(curveBytes, crv);
 }
 
-/** The key in native memory, looked over before it is described: `EVP_PKEY_check` tries the primes, so the size comes first. */
 function readAsymmetric(
   jwk: Readonly<Record<string, string | undefined>>,
   describe: (key: NativeKey) => KeyMaterial,
@@ -83,12 +79,7 @@ function readAsymmetric(
 ): PlainKey {
   const key = readNodeKey(jwk);
   if (key === undefined) throw badParameter(`JSON Web Key: ${refusal}`);
-  return takeOut(key, () => {
-    const material = describe(key);
-    if (material.kty === 'RSA-HSM' && !RSA_BITS.includes(material.size)) throw badParameter(`Invalid key size: '${material.size}'`);
-    if (!isConsistent(key)) throw badParameter(`JSON Web Key: ${refusal}`);
-    return material;
-  });
+  return admit(key, describe, `JSON Web Key: ${refusal}`);
 }
 
 /** undefined when Node or OpenSSL cannot make a key of it at all; their errors say nothing that a client could use. */
@@ -105,12 +96,7 @@ function readNodeKey(jwk: Readonly<Record<string, string | undefined>>): NativeK
 }
 
 function readSecret(jwk: PrivateJwk): PlainKey {
-  const plain = bytesOf(jwk, 'k', 'oct');
-  if (plain.length >= SHORTEST_SECRET && plain.length <= LONGEST_SECRET)
-    return { plain, material: { kty: 'oct-HSM', size: plain.length * 8 } };
-  plain.fill(0);
-  if (plain.length < SHORTEST_SECRET) throw badParameter(`Invalid key size: '${plain.length * 8}'`);
-  throw badParameter(`JSON Web Key: k property of oct key is too large, maximum size is ${LONGEST_SECRET}`);
+  return admitSecret(bytesOf(jwk, 'k', 'oct'));
 }
 
 /** The bytes of a member, which must be there and be canonical base64url; the caller zeroes them. */

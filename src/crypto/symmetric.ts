@@ -46,7 +46,7 @@ export function encryptAes(key: KeyObject, algorithm: Aes, value: Uint8Array, pa
     case 'aes-cbc':
       return encryptCbc(key, algorithm, value, required(algorithm, 'iv', parameters.iv, BLOCK));
     case 'aes-kw':
-      return { value: wrap(key, algorithm, value) };
+      return { value: wrapAes(key, algorithm, value) };
   }
 }
 
@@ -61,7 +61,7 @@ export function decryptAes(key: KeyObject, algorithm: Aes, value: Uint8Array, pa
     case 'aes-cbc':
       return decryptCbc(key, algorithm, value, required(algorithm, 'iv', parameters.iv, BLOCK));
     case 'aes-kw':
-      return unwrap(key, algorithm, value);
+      return unwrapAes(key, algorithm.padded, value);
   }
 }
 
@@ -121,7 +121,8 @@ function decryptCbc(key: KeyObject, algorithm: AesCbc, value: Uint8Array, iv: Ui
   }
 }
 
-function wrap(key: KeyObject, algorithm: AesKeyWrap, value: Uint8Array): Buffer {
+/** RFC 3394, or RFC 5649 where the algorithm pads. Throws BadParameter for a length that it does not take. */
+export function wrapAes(key: KeyObject, algorithm: Pick<AesKeyWrap, 'name' | 'padded'>, value: Uint8Array): Buffer {
   if (algorithm.padded ? value.length === 0 : value.length < 2 * SEMIBLOCK || value.length % SEMIBLOCK !== 0) {
     const rule = algorithm.padded ? 'of at least 1 byte' : `of at least ${2 * SEMIBLOCK} bytes whose length is a multiple of ${SEMIBLOCK}`;
     throw badParameter(`Algorithm '${algorithm.name}' requires a value ${rule}`);
@@ -133,11 +134,12 @@ function wrap(key: KeyObject, algorithm: AesKeyWrap, value: Uint8Array): Buffer 
   return wrapped;
 }
 
-function unwrap(key: KeyObject, algorithm: AesKeyWrap, value: Uint8Array): Buffer {
-  const shortest = algorithm.padded ? 2 * SEMIBLOCK : 3 * SEMIBLOCK;
+/** The caller zeroes the result. Whatever is wrong is `cryptographicFailure`. */
+export function unwrapAes(key: KeyObject, padded: boolean, value: Uint8Array): Buffer {
+  const shortest = padded ? 2 * SEMIBLOCK : 3 * SEMIBLOCK;
   if (value.length < shortest || value.length % SEMIBLOCK !== 0) throw cryptographicFailure();
   const names = ciphersOf(key);
-  const decipher = createDecipheriv(algorithm.padded ? names.wrapPad : names.wrap, key, algorithm.padded ? WRAP_PAD_CHECK : WRAP_CHECK);
+  const decipher = createDecipheriv(padded ? names.wrapPad : names.wrap, key, padded ? WRAP_PAD_CHECK : WRAP_CHECK);
   try {
     const plain = decipher.update(value);
     decipher.final();

@@ -89,6 +89,12 @@ export interface PrivateJwk {
   readonly k?: string | undefined;
 }
 
+/** What a wrapped key is announced to be, in the words of the request. Without a curve it may be on any that the service has. */
+export interface WrappedKeySpec {
+  readonly kty: string;
+  readonly crv?: string | undefined;
+}
+
 /** For the code that reads a row: these bytes are a sealed key. Whether that is true shows when it is opened. */
 export function asSealedKey(bytes: Uint8Array): SealedKey {
   return bytes as SealedKey;

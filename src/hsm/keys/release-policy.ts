@@ -51,6 +51,7 @@ function checkTogether(exportable: boolean, hasPolicy: boolean, keyOps: readonly
   const secure = isSecure(keyOps);
   if (exportable && !hasPolicy) throw badParameter('Exportable keys must have release policy');
   if (hasPolicy && !exportable && !secure) throw badParameter('Non-exportable keys must not have release policy');
+  if (exportable && keyOps.includes('import')) throw badParameter("Keys for 'import' cannot be exportable");
   if (secure && exportable) throw badParameter('Keys for secureWrapKey and secureUnwrapKey cannot be exportable');
   if (secure && !hasPolicy) throw badParameter('Keys for secureWrapKey and secureUnwrapKey must have release policy');
 }

@@ -44,6 +44,8 @@ function changesTo(crypto: ActiveWrites['crypto'], key: KeyVersion, { key_ops, a
   const { exportable, enabled, nbf, exp } = attributes ?? {};
   if (isGiven(exportable) && exportable !== key.release.exportable) throw badParameter('Cannot modify the exportable state of a key');
   const keyOps = isGiven(key_ops) ? keyOpsFor(key.atRest.material.kty, key_ops) : key.keyOps;
+  // As a key for decrypting, a key exchange key would open what was wrapped for it on the way here.
+  if (keyOps.includes('import') !== key.keyOps.includes('import')) throw badParameter("Cannot modify whether a key is for 'import'");
   if (isSecure(keyOps) !== isSecure(key.keyOps)) throw badParameter('Cannot modify whether a key is for secureWrapKey and secureUnwrapKey');
   return {
     ...(isGiven(key_ops) ? { key_ops_json: JSON.stringify(keyOps) } : {}),

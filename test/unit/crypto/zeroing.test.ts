@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { mock, test } from 'node:test';
+import { Failure } from '../../../src/core/failure.ts';
 import { NativeKey } from '../../../src/crypto/openssl.ts';
+import { wrapInTransit } from '../../../src/crypto/rsa-aes-key-wrap.ts';
 import { algorithm, ecPair, openSafe, privateJwk, rsaPair } from './safe.ts';
 
 interface HandedOut {
@@ -130,4 +132,30 @@ test('native keys are freed when they are sealed, pushed out, dropped, and when 
   module.close();
   assert.equal(freed(), 11, 'after closing');
   mock.restoreAll();
+});
+
+test('a key that was unwrapped is zeros as soon as it is sealed, and as soon as it is refused', async () => {
+  const { module, domain, make } = openSafe();
+  const kek = await make({ kty: 'RSA-HSM', size: 2048, exponent: 65537 });
+  const { n, e } = { n: '', e: '', ...kek.material };
+  const recipient = crypto.createPublicKey({ key: { kty: 'RSA', n, e }, format: 'jwk' });
+  const identity = { hsmId: domain.hsmId, name: 'wrapped', version: '1' };
+  for (const [plain, kty] of [
+    [ecPair('P-256').privateKey.export({ type: 'pkcs8', format: 'der' }), 'EC'],
+    [ecPair('P-256').privateKey.export({ type: 'pkcs8', format: 'der' }), 'RSA'],
+    [crypto.randomBytes(32), 'oct'],
+    [crypto.randomBytes(65), 'oct'],
+    [crypto.randomBytes(100), 'RSA'],
+  ] as const) {
+    const wrapped = wrapInTransit(recipient, plain);
+    await watch(async (seen) => {
+      try {
+        module.importWrapped(domain, identity, kek, wrapped, { kty });
+      } catch (error) {
+        assert.ok(error instanceof Failure);
+      }
+      assert.ok(seen.opened.length >= 1 && seen.opened.every(isZero), kty);
+    });
+  }
+  module.close();
 });

@@ -160,6 +160,21 @@ test('an imported key shows its public half and never the other', async (t) => {
   }
 });
 
+const BYOK = {
+  schema_version: '1.0.0',
+  header: { kid: 'https://contoso.managedhsm.localhost:8443/keys/absent', alg: 'dir', enc: 'CKM_RSA_AES_KEY_WRAP' },
+  ciphertext: 'AAAA',
+};
+
+function blob(file: object | null, changed: object = {}): string {
+  const json = Array.isArray(file) || file === null ? file : { ...file, ...changed };
+  return Buffer.from(JSON.stringify(json)).toString('base64url');
+}
+
+function header(changed: object): string {
+  return blob(BYOK, { header: { ...BYOK.header, ...changed } });
+}
+
 // biome-ignore format: a table reads by its columns
 const NOT_BROUGHT_IN: readonly (readonly [key: object, line: string, says: RegExp])[] = [
   [{ ...ec, d: undefined },                                       '400 BadParameter', /d property of EC key is missing/],
@@ -170,7 +185,25 @@ const NOT_BROUGHT_IN: readonly (readonly [key: object, line: string, says: RegEx
   [{ kty: 'oct', k: randomBytes(8).toString('base64url') },       '400 BadParameter', /Invalid key size: '64'/],
   [{ ...secret, key_ops: ['import'] },                            '400 BadParameter', /'import' is for RSA-HSM keys alone/],
   [{ kty: 'OKP' },                                                '400 BadParameter', /kty must be/],
-  [{ kty: 'RSA-HSM', key_hsm: 'e30' },                            '400 NotSupported', /key_hsm/],
+  [{ kty: 'RSA-HSM', key_hsm: '' },                               '400 BadParameter', /it is not a JSON document/],
+  [{ kty: 'RSA-HSM', key_hsm: '?' },                              '400 BadParameter', /it is not base64/],
+  [{ kty: 'RSA-HSM', key_hsm: blob([]) },                         '400 BadParameter', /schema_version is not 1.0.0/],
+  [{ kty: 'RSA-HSM', key_hsm: blob(null) },                       '400 BadParameter', /it is not a JSON object/],
+  [{ kty: 'RSA-HSM', key_hsm: blob({}) },                         '400 BadParameter', /schema_version is not 1.0.0/],
+  [{ kty: 'RSA-HSM', key_hsm: blob(BYOK, { header: 1 }) },        '400 BadParameter', /header is missing/],
+  [{ kty: 'RSA-HSM', key_hsm: blob(BYOK, { header: {} }) },       '400 BadParameter', /header.kid is missing/],
+  [{ kty: 'RSA-HSM', key_hsm: blob(BYOK, { schema_version: '1' }) },   '400 BadParameter', /schema_version is not 1.0.0/],
+  [{ kty: 'RSA-HSM', key_hsm: blob(BYOK, { ciphertext: 'A?' }) },      '400 BadParameter', /ciphertext is not base64/],
+  [{ kty: 'RSA-HSM', key_hsm: blob(BYOK, { ciphertext: '' }) },        '400 BadParameter', /ciphertext is not base64/],
+  [{ kty: 'RSA-HSM', key_hsm: header({ alg: 'RSA-OAEP' }) },           '400 BadParameter', /header.alg is not dir/],
+  [{ kty: 'RSA-HSM', key_hsm: header({ enc: 'RSA_AES_KEY_WRAP_256' }) }, '400 BadParameter', /header.enc is not CKM_RSA_AES_KEY_WRAP/],
+  [{ kty: 'RSA-HSM', key_hsm: header({ kid: 'kek' }) },                '400 BadParameter', /header.kid is not the identifier of a key/],
+  [{ kty: 'RSA-HSM', key_hsm: header({ kid: BYOK.header.kid.replace('https', 'http') }) }, '400 BadParameter', /not the identifier of a key/],
+  [{ kty: 'RSA-HSM', key_hsm: header({ kid: BYOK.header.kid.replace('keys', 'secrets') }) }, '400 BadParameter', /not the identifier of a key/],
+  [{ kty: 'RSA-HSM', key_hsm: header({ kid: BYOK.header.kid.replace('contoso', 'fabrikam') }) }, '400 BadParameter', /a key of another HSM/],
+  [{ kty: 'RSA-HSM', key_hsm: blob(BYOK) },                       '400 BadParameter', /header.kid is not a key exchange key/],
+  [{ kty: 'RSA-HSM', key_hsm: 'A'.repeat(50_000) },               '400 BadParameter', /it is longer than 32768 bytes/],
+  [{ ...rsa, key_hsm: blob(BYOK) },                               '400 BadParameter', /key_hsm holds the whole key/],
 ];
 
 test('a key that is not whole is not brought in, and the refusal repeats nothing of it', async (t) => {
