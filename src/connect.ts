@@ -1,5 +1,5 @@
 // `strongroom connect CLIENT`: prints what points that client to the running service, ready to paste.
-// The recipes for az, js and env are what the tests of those clients run, so they are true by construction; the others say that they are not.
+// The recipes for az, js, python, go, java and env are what the tests of those clients run, so they are true by construction; the others say that they are not.
 
 import { parseArgs } from 'node:util';
 import { type ConnectionFile, dataFolderOf, readConnectionFile } from './connection-file.ts';
@@ -119,63 +119,123 @@ export function cryptographyWith(key) {
 }`;
 }
 
-const NOT_RUN = 'Written from the documentation of that client; the test suite does not run it.';
-
 function python(connection: ConnectionFile): string {
   return `
-# Azure SDK for Python. ${NOT_RUN}
-# First, in the shell: eval "$(./strongroom connect env)"   (pip install azure-identity azure-keyvault-keys)
+# Azure SDK for Python: save as strongroom.py beside your program, and in the shell that runs it:
+#   eval "$(./strongroom connect env)"
+#   pip install azure-identity azure-keyvault-keys
 import os
+
 from azure.identity import ClientSecretCredential
 from azure.keyvault.keys import KeyClient
+from azure.keyvault.keys.crypto import CryptographyClient
 
+# No environment variable turns instance discovery off, so it has to be said to every credential.
 credential = ClientSecretCredential(
-    os.environ["AZURE_TENANT_ID"], os.environ["AZURE_CLIENT_ID"], os.environ["AZURE_CLIENT_SECRET"],
-    authority="${withoutSlash(connection.authorityHost)}", disable_instance_discovery=True,
+    os.environ["AZURE_TENANT_ID"],
+    os.environ["AZURE_CLIENT_ID"],
+    os.environ["AZURE_CLIENT_SECRET"],
+    authority="${withoutSlash(connection.authorityHost)}",
+    disable_instance_discovery=True,
 )
-keys = KeyClient(vault_url="https://YOUR-HSM.${connection.managedHsmSuffix}", credential=credential)`;
+
+
+def hsm_url(name):
+    return f"https://{name}.${connection.managedHsmSuffix}"
+
+
+def keys_of(name):
+    return KeyClient(hsm_url(name), credential)
+
+
+def cryptography_with(key):
+    client = CryptographyClient(key, credential)
+    if key.key_type in ("oct", "oct-HSM"):
+        # No service shows a symmetric key, and azure-keyvault-keys (4.11.3) then makes up a random one of its own, for encrypt and wrap_key alike: what is
+        # sealed with that is lost. This has it ask the HSM instead.
+        client._initialized = True
+    return client`;
 }
 
 function go(connection: ConnectionFile): string {
   return `
-// Azure SDK for Go. ${NOT_RUN}
-// First, in the shell: eval "$(./strongroom connect env)"   (SSL_CERT_FILE is read on Linux; on macOS trust ${connection.caFile} in the keychain)
-credential, err := azidentity.NewClientSecretCredential(
-	os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), os.Getenv("AZURE_CLIENT_SECRET"),
-	&azidentity.ClientSecretCredentialOptions{
-		ClientOptions: azcore.ClientOptions{Cloud: cloud.Configuration{
-			ActiveDirectoryAuthorityHost: "${connection.authorityHost}",
-			Services: map[cloud.ServiceName]cloud.ServiceConfiguration{
-				cloud.ResourceManager: {Endpoint: "${withoutSlash(connection.resourceManager)}", Audience: "${connection.resourceManager}"},
-			},
-		}},
-		DisableInstanceDiscovery: true,
-	})
-if err != nil {
-	log.Fatal(err)
+// Azure SDK for Go: save as strongroom.go beside your program. In the shell that runs it:
+//   eval "$(./strongroom connect env)"
+// Go reads SSL_CERT_FILE on Linux; on macOS trust ${connection.caFile} in the keychain instead.
+package main
+
+import (
+	"os"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
+)
+
+func credential() (*azidentity.ClientSecretCredential, error) {
+	login := cloud.Configuration{ActiveDirectoryAuthorityHost: "${connection.authorityHost}"}
+	return azidentity.NewClientSecretCredential(
+		os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), os.Getenv("AZURE_CLIENT_SECRET"),
+		&azidentity.ClientSecretCredentialOptions{
+			ClientOptions: azcore.ClientOptions{Cloud: login},
+			// No environment variable turns instance discovery off, so it has to be said to every credential.
+			DisableInstanceDiscovery: true,
+		})
 }
-keys, err := azkeys.NewClient("https://YOUR-HSM.${connection.managedHsmSuffix}", credential, nil)`;
+
+func hsmURL(name string) string {
+	return "https://" + name + ".${connection.managedHsmSuffix}"
+}
+
+func keysOf(name string) (*azkeys.Client, error) {
+	known, err := credential()
+	if err != nil {
+		return nil, err
+	}
+	return azkeys.NewClient(hsmURL(name), known, nil)
+}`;
 }
 
 function java(connection: ConnectionFile): string {
   return `
-// Azure SDK for Java. ${NOT_RUN}
-// First, in the shell (Java trusts a store of its own, not the system's):
-//   keytool -importcert -noprompt -alias strongroom -file ${quote(connection.caFile)} -keystore strongroom.p12 -storetype PKCS12 -storepass changeit
-//   export JAVA_TOOL_OPTIONS="-Djavax.net.ssl.trustStore=$PWD/strongroom.p12 -Djavax.net.ssl.trustStorePassword=changeit"
+// Azure SDK for Java: save as Strongroom.java beside your program. Java trusts a store of its own, not the system's; in the shell that runs it:
 //   eval "$(./strongroom connect env)"
-TokenCredential credential = new ClientSecretCredentialBuilder()
-    .authorityHost("${connection.authorityHost}")
-    .disableInstanceDiscovery()
-    .tenantId(System.getenv("AZURE_TENANT_ID"))
-    .clientId(System.getenv("AZURE_CLIENT_ID"))
-    .clientSecret(System.getenv("AZURE_CLIENT_SECRET"))
-    .build();
-KeyClient keys = new KeyClientBuilder()
-    .vaultUrl("https://YOUR-HSM.${connection.managedHsmSuffix}")
-    .credential(credential)
-    .buildClient();`;
+//   test -e strongroom.p12 || keytool -importcert -noprompt -alias strongroom -file ${quote(connection.caFile)} -keystore strongroom.p12 -storetype PKCS12 -storepass changeit
+//   export JAVA_TOOL_OPTIONS="-Djavax.net.ssl.trustStore=$PWD/strongroom.p12 -Djavax.net.ssl.trustStorePassword=changeit"
+import com.azure.core.credential.TokenCredential;
+import com.azure.identity.ClientSecretCredentialBuilder;
+import com.azure.security.keyvault.keys.KeyClient;
+import com.azure.security.keyvault.keys.KeyClientBuilder;
+import com.azure.security.keyvault.keys.cryptography.CryptographyClient;
+import com.azure.security.keyvault.keys.cryptography.CryptographyClientBuilder;
+
+final class Strongroom {
+    // No environment variable turns instance discovery off, so it has to be said to every credential.
+    static final TokenCredential CREDENTIAL = new ClientSecretCredentialBuilder()
+        .authorityHost("${connection.authorityHost}")
+        .disableInstanceDiscovery()
+        .tenantId(System.getenv("AZURE_TENANT_ID"))
+        .clientId(System.getenv("AZURE_CLIENT_ID"))
+        .clientSecret(System.getenv("AZURE_CLIENT_SECRET"))
+        .build();
+
+    static String hsmUrl(String name) {
+        return "https://" + name + ".${connection.managedHsmSuffix}";
+    }
+
+    static KeyClient keysOf(String name) {
+        return new KeyClientBuilder().vaultUrl(hsmUrl(name)).credential(CREDENTIAL).buildClient();
+    }
+
+    /** \`keyId\` with its version: the id of a key. */
+    static CryptographyClient cryptographyWith(String keyId) {
+        return new CryptographyClientBuilder().keyIdentifier(keyId).credential(CREDENTIAL).buildClient();
+    }
+}`;
 }
+
+const NOT_RUN = 'Written from the documentation of that client; the test suite does not run it.';
 
 function terraform(connection: ConnectionFile): string {
   const { servicePrincipal } = connection;

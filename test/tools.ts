@@ -6,7 +6,7 @@ import { access, constants, mkdir, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '..');
-const CACHE = join(root, 'node_modules/.cache/strongroom');
+export const CACHE = join(root, 'node_modules/.cache/strongroom');
 
 /** The release whose traffic the tests have seen; a newer one is tried by changing this line. */
 const AZURE_CLI = '2.91.0';
@@ -40,30 +40,41 @@ export async function azureCli(): Promise<AzureCli | Missing> {
   return { missing: `azure-cli ${AZURE_CLI} could not be installed from PyPI (${failure}), nor from apt` };
 }
 
+/** Returns why it failed, or undefined. */
+function installAzureCli(): Promise<string | undefined> {
+  return installFromPyPI(venv, `azure-cli ${AZURE_CLI}`, [`azure-cli==${AZURE_CLI}`]);
+}
+
 const venv = join(CACHE, `azure-cli-${AZURE_CLI}`);
 
-/** Returns why it failed, or undefined. The note is written last, so that half an installation is never used. */
-async function installAzureCli(): Promise<string | undefined> {
-  const note = join(venv, 'complete');
+/**
+ * A virtual environment in `folder` with what pip takes as `wanted`, once; `named` is what is told to whoever waits. Returns why it failed, or undefined.
+ * The note is written last, so that half an installation is never used.
+ */
+export async function installFromPyPI(folder: string, named: string, wanted: readonly string[]): Promise<string | undefined> {
+  const note = join(folder, 'complete');
   if (await exists(note)) return undefined;
-  await rm(venv, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true });
   await mkdir(CACHE, { recursive: true });
-  process.stderr.write(`installing azure-cli ${AZURE_CLI} from PyPI into node_modules/.cache\n`);
-  if ((await makeVenv()) !== undefined && !((await aptInstall('python3', 'python3-venv')) && (await makeVenv()) === undefined)) {
+  process.stderr.write(`installing ${named} from PyPI into node_modules/.cache\n`);
+  if (
+    (await makeVenv(folder)) !== undefined &&
+    !((await aptInstall('python3', 'python3-venv')) && (await makeVenv(folder)) === undefined)
+  ) {
     return 'no python3 that can make a virtual environment';
   }
-  const pip = ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--disable-pip-version-check', `azure-cli==${AZURE_CLI}`];
-  const failure = await run(join(venv, 'bin/python'), pip);
+  const pip = ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--disable-pip-version-check', ...wanted];
+  const failure = await run(join(folder, 'bin/python'), pip);
   if (failure === undefined) await writeFile(note, '');
   return failure;
 }
 
-function makeVenv(): Promise<string | undefined> {
-  return run('python3', ['-m', 'venv', '--clear', venv]);
+function makeVenv(folder: string): Promise<string | undefined> {
+  return run('python3', ['-m', 'venv', '--clear', folder]);
 }
 
 /** Debian's way, as root alone; whether it worked. */
-async function aptInstall(...packages: readonly string[]): Promise<boolean> {
+export async function aptInstall(...packages: readonly string[]): Promise<boolean> {
   if (process.getuid?.() !== 0 || (await onPath('apt-get')) === undefined) return false;
   process.stderr.write(`installing ${packages.join(', ')} with apt-get\n`);
   const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
@@ -72,7 +83,11 @@ async function aptInstall(...packages: readonly string[]): Promise<boolean> {
 }
 
 /** Runs to the end; returns undefined, or the last line that tells why it failed. */
-function run(command: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<string | undefined> {
+export function run(
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<string | undefined> {
   return new Promise((done) => {
     const options = { env: { ...process.env, ...environment }, timeout: 6 * 60_000, maxBuffer: 64 << 20 };
     execFile(command, args, options, (error, _, stderr) => {
@@ -89,7 +104,7 @@ export async function onPath(name: string): Promise<string | undefined> {
   return undefined;
 }
 
-async function exists(path: string, mode: number = constants.F_OK): Promise<boolean> {
+export async function exists(path: string, mode: number = constants.F_OK): Promise<boolean> {
   return access(path, mode).then(
     () => true,
     () => false,

@@ -2,7 +2,7 @@
 // The members arrive as text, which cannot be zeroed; the buffers made from them here are.
 
 import { createPrivateKey } from 'node:crypto';
-import { fromBase64url } from '../core/encoding.ts';
+import { fromBase64url, toBase64url } from '../core/encoding.ts';
 import { badParameter } from '../core/errors-keyvault.ts';
 import { admit, admitSecret } from './admission.ts';
 import { type NativeKey, readPrivateKey } from './openssl.ts';
@@ -55,17 +55,32 @@ function isExponent(bytes: Buffer): boolean {
 }
 
 function readEc(jwk: PrivateJwk): PlainKey {
-  const { crv, x, y, d } = jwk;
+  const { crv } = jwk;
   if (!isCurve(crv)) throw badParameter(`JSON Web Key: crv property of EC key must be one of ${Object.keys(curveBytes).join(', ')}`);
-  for (const member of EC_MEMBERS) {
+  const [x, y, d] = EC_MEMBERS.map((member) => {
     const bytes = bytesOf(jwk, member, 'EC');
-    const usable = bytes.length === curveBytes[crv];
+    const whole = atWidth(bytes, curveBytes[crv]);
     bytes.fill(0);
-    // RFC 7518 sections 6.2.1.2 and 6.2.2.1: the full width, with leading zeros.
-    if (!usable) throw badParameter(`JSON Web Key: ${member} property of EC key must have ${curveBytes[crv]} bytes on curve ${crv}`);
-  }
+    if (whole === undefined)
+      throw badParameter(`JSON Web Key: ${member} property of EC key has more than ${curveBytes[crv]} bytes on curve ${crv}`);
+    const text = toBase64url(whole);
+    whole.fill(0);
+    return text;
+  });
   const nodeKey = { kty: 'EC', crv: nodeCurves[crv], x, y, d };
   return readAsymmetric(nodeKey, (key) => describeEc(key, crv), `x, y and d are not one EC key on curve ${crv}`);
+}
+
+/**
+ * A number in as many bytes as the curve has, which Node's reader insists on (RFC 7518 section 6.2.1.2). The Azure SDK for Java writes them as its BigInteger does:
+ * a zero in front of a high bit, and none in front of a low one. undefined when it does not fit.
+ */
+function atWidth(bytes: Buffer, width: number): Buffer | undefined {
+  const from = Math.max(0, bytes.length - width);
+  if (bytes.subarray(0, from).some((byte) => byte !== 0)) return undefined;
+  const whole = Buffer.alloc(width);
+  bytes.copy(whole, width - (bytes.length - from), from);
+  return whole;
 }
 
 function isCurve(crv: string | undefined): crv is Curve {

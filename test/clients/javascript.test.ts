@@ -1,11 +1,12 @@
 // The Azure SDK for JavaScript, set up by `connect env` and `connect js` and nothing else, lives through a managed HSM from its group to its purge.
-// The story itself is javascript-story.ts, in a process of its own: Node reads NODE_EXTRA_CA_CERTS only when it starts.
+// The stories are javascript-story.ts and javascript-keys-story.ts, each in a process of its own: Node reads NODE_EXTRA_CA_CERTS only when it starts.
 
 import assert from 'node:assert/strict';
 import { symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { resolving } from '../names.ts';
+import { CLOSED, OPEN, setStage, toldToTheEnd } from './sdk.ts';
 import { bareEnvironment, hsmHost, run, startService } from './service.ts';
 
 test('the JavaScript SDKs provision, activate, use, delete and purge a managed HSM with challenge verification on', async (t) => {
@@ -27,4 +28,12 @@ test('the JavaScript SDKs provision, activate, use, delete and purge a managed H
   const ended = await run(words, service.folder, bareEnvironment(service.folder));
   assert.equal(ended.status, 0, `${ended.stdout}\n${ended.stderr}`);
   assert.match(ended.stdout, /purge the HSM\nthe end\n$/);
+});
+
+test('the JavaScript SDK does everything with RSA, EC and symmetric keys, with challenge verification on', async (t) => {
+  const stage = await setStage(t, 'js', 'strongroom.mjs');
+  if (stage === undefined) return;
+  await symlink(resolve(import.meta.dirname, '../../node_modules'), join(stage.folder, 'node_modules'));
+  const story = [process.execPath, resolve(import.meta.dirname, 'javascript-keys-story.ts'), join(stage.folder, 'strongroom.mjs')];
+  toldToTheEnd(await stage.run([...story, OPEN, CLOSED]));
 });

@@ -29,9 +29,12 @@ const DEFAULTS: Readonly<Record<KeyType, readonly KeyOp[]>> = {
   'oct-HSM': ['encrypt', 'decrypt', 'sign', 'verify', 'wrapKey', 'unwrapKey', 'deriveKey'],
 };
 
-/** The operations of a key of this type: those that were asked for, once each, or the usual ones. Throws BadParameter for a mixture that cannot be. */
+/**
+ * The operations of a key of this type: those that were asked for, once each, or the usual ones. An empty list asks for nothing: the Azure SDK for Java sends
+ * one with every import. Throws BadParameter for a mixture that cannot be.
+ */
 export function keyOpsFor(kty: KeyType, asked: readonly KeyOp[] | null | undefined): readonly KeyOp[] {
-  if (asked === undefined || asked === null) return DEFAULTS[kty];
+  if (asked === undefined || asked === null || asked.length === 0) return DEFAULTS[kty];
   const ops = [...new Set(asked)];
   if (ops.includes('import')) {
     // A key exchange key must do nothing else, or whoever may use it could unwrap what is on its way in.

@@ -43,12 +43,14 @@ export const updateKey = operation(
 function changesTo(crypto: ActiveWrites['crypto'], key: KeyVersion, { key_ops, attributes, tags, release_policy }: UpdateRequest) {
   const { exportable, enabled, nbf, exp } = attributes ?? {};
   if (isGiven(exportable) && exportable !== key.release.exportable) throw badParameter('Cannot modify the exportable state of a key');
-  const keyOps = isGiven(key_ops) ? keyOpsFor(key.atRest.material.kty, key_ops) : key.keyOps;
+  // An empty list leaves them as they are: the Azure SDK for Java sends one whenever it changes something else.
+  const isAsked = isGiven(key_ops) && key_ops.length > 0;
+  const keyOps = isAsked ? keyOpsFor(key.atRest.material.kty, key_ops) : key.keyOps;
   // As a key for decrypting, a key exchange key would open what was wrapped for it on the way here.
   if (keyOps.includes('import') !== key.keyOps.includes('import')) throw badParameter("Cannot modify whether a key is for 'import'");
   if (isSecure(keyOps) !== isSecure(key.keyOps)) throw badParameter('Cannot modify whether a key is for secureWrapKey and secureUnwrapKey');
   return {
-    ...(isGiven(key_ops) ? { key_ops_json: JSON.stringify(keyOps) } : {}),
+    ...(isAsked ? { key_ops_json: JSON.stringify(keyOps) } : {}),
     ...releaseChange(crypto, key, keyOps, release_policy),
     ...(isGiven(tags) ? { tags_json: JSON.stringify(tags) } : {}),
     ...(isGiven(enabled) ? { enabled: enabled ? 1 : 0 } : {}),

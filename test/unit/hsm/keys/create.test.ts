@@ -19,6 +19,7 @@ const MADE: readonly { readonly ask: object; readonly kty: string; readonly bits
   { ask: { kty: 'RSA', public_exponent: 3 },               kty: 'RSA-HSM', bits: 2048, e: 'Aw',   ops: RSA_OPS },
   { ask: { kty: 'RSA', public_exponent: 0 },               kty: 'RSA-HSM', bits: 2048, e: 'AQAB', ops: RSA_OPS },
   { ask: { kty: 'RSA', key_ops: ['import'] },              kty: 'RSA-HSM', bits: 2048, e: 'AQAB', ops: ['import'] },
+  { ask: { kty: 'RSA', key_ops: [] },                      kty: 'RSA-HSM', bits: 2048, e: 'AQAB', ops: RSA_OPS },
   { ask: { kty: 'EC' },                                    kty: 'EC-HSM',  crv: 'P-256',          ops: EC_OPS },
   { ask: { kty: 'EC-HSM', crv: 'P-256K' },                 kty: 'EC-HSM',  crv: 'P-256K',         ops: EC_OPS },
   { ask: { kty: 'EC-HSM', crv: 'P-384' },                  kty: 'EC-HSM',  crv: 'P-384',          ops: EC_OPS },

@@ -58,6 +58,13 @@ test('what cannot be changed is refused in words, and nothing is changed beside 
   assert.deepEqual(await keys.get('GET', '/keys/k'), made);
 });
 
+test('an empty list of operations changes none: a client that sends it means something else', async (t) => {
+  const keys = await openKeyEstate(t);
+  await make(keys, 'k', { key_ops: ['sign'] });
+  const changed = await keys.get('PATCH', '/keys/k', withBody({ key_ops: [], tags: { a: 'b' } }));
+  assert.deepEqual([changed.key.key_ops, changed.tags], [['sign'], { a: 'b' }]);
+});
+
 // --- lists ---
 
 /** All items, page by page, and how many each page had. */
