@@ -54,7 +54,9 @@ export interface HouseParts {
 
 /** Every room, in the same order on every thread: a row is known by its numbers. */
 export function buildRooms(parts: HouseParts): readonly Room[] {
-  return [hsmRoom(parts), identityRoom(parts), graphRoom(parts), managementRoom({ ...parts, hsms: hsmPort(parts) })];
+  // The directory keeps no memberships.
+  const groupsOf = async (): Promise<readonly string[]> => [];
+  return [hsmRoom({ ...parts, groupsOf }), identityRoom(parts), graphRoom(parts), managementRoom({ ...parts, hsms: hsmPort(parts) })];
 }
 
 /** What a worker thread is started with. */

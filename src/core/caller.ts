@@ -29,6 +29,11 @@ export type SignedIn = User | Application;
 
 export const anonymous: Anonymous = { kind: 'anonymous' };
 
+/** Whose role assignments are the caller's: its own, and those of the groups it is in. */
+export function principalsOf({ objectId, groups }: SignedIn): readonly string[] {
+  return [objectId, ...groups];
+}
+
 /** The name that ARM writes into `createdBy`: the user's principal name, or the client id. */
 export function callerName(caller: SignedIn): string {
   return caller.kind === 'user' ? caller.userPrincipalName : caller.clientId;

@@ -2,21 +2,30 @@
 // order, before a body is read: the api-version is one that exists, the HSM is there and in a
 // state that answers, and the caller may perform the row's data action at the row's scope.
 
+import { principalsOf, type SignedIn } from '../core/caller.ts';
 import { accessDenied, clientNotAuthorized, notActivated, unsupportedApiVersion } from '../core/errors-keyvault.ts';
+import type { Failure } from '../core/failure.ts';
 import { type Knock, type Room, serveRows, type Visit } from '../core/route.ts';
-import type { DataAction } from './access/actions.ts';
-import { isAllowed } from './access/decide.ts';
-import { openAccessCache } from './access/grants.ts';
+import type { Store } from '../store/store.ts';
+import { type Grant, isAllowed } from './access/decide.ts';
+import { loadGrants, openAccessCache } from './access/grants.ts';
 import { openKeyCache } from './keys/cache.ts';
 import { openPool, proveActive } from './pool.ts';
 import { activeRows, earlyRows } from './routes.ts';
-import type { ActiveHsm, ActiveReads, ActiveWrites, Hsm, HsmParts, HsmReads, HsmWrites } from './world.ts';
+import type { RowAction } from './rows.ts';
+import type { ActiveReads, ActiveWrites, Hsm, HsmReads, HsmRoomParts, HsmWrites } from './world.ts';
 
 /** Every version that any client sends has one of these forms; one implementation serves them all. */
 const API_VERSION = /^(?:7\.[0-6](?:-preview(?:\.[12])?)?|202[5-9]-\d{2}-\d{2}(?:-preview)?)$/i;
 
-export function hsmRoom(parts: HsmParts): Room {
-  const { read, crypto, clock, versions, write = refuseToWrite } = parts;
+/** What a row asks of whoever comes. */
+interface Asked {
+  readonly path: string;
+  readonly action: RowAction;
+}
+
+export function hsmRoom(parts: HsmRoomParts): Room {
+  const { read, crypto, clock, versions, groupsOf, write = refuseToWrite } = parts;
   const pool = openPool(parts);
   const access = openAccessCache(read, versions);
   const keys = openKeyCache(parts);
@@ -26,57 +35,65 @@ export function hsmRoom(parts: HsmParts): Room {
     if (hsm?.admits(address) === false) throw clientNotAuthorized(address);
   }
 
-  async function early(row: { readonly path: string; readonly action: DataAction }, visit: Visit): Promise<HsmReads> {
+  async function early(row: Asked, visit: Visit): Promise<HsmReads> {
     checkApiVersion(visit.apiVersion);
     const hsm = await pool.hsmAt(visit.host);
     return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock };
   }
 
-  async function active(row: { readonly path: string; readonly action: DataAction }, visit: Visit): Promise<ActiveReads> {
+  async function active(row: Asked, visit: Visit): Promise<ActiveReads> {
     checkApiVersion(visit.apiVersion);
     const hsm = await pool.hsmAt(visit.host);
     if (hsm.state !== 'active') throw notActivated();
-    return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock, keys };
+    return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock, keys, groupsOf };
   }
 
-  async function authorised(
-    hsm: Hsm,
-    { path, action }: { readonly path: string; readonly action: DataAction },
-    { caller, path: named }: Visit,
-  ) {
-    const scope = scopeOf(path, named);
-    if (caller.kind === 'anonymous') throw accessDenied(action, scope);
-    const principals = [caller.objectId, ...caller.groups];
-    const grants = await access.grantsOf(hsm.id, principals);
-    if (!isAllowed(grants, principals, action, scope)) throw accessDenied(action, scope);
+  async function authorised(hsm: Hsm, row: Asked, { caller, path }: Visit): Promise<SignedIn> {
+    if (caller.kind === 'anonymous') throw refusal(row, path);
+    const principals = principalsOf(caller);
+    if (!mayPass(await access.grantsOf(hsm.id, principals), principals, row, path)) throw refusal(row, path);
     return caller;
   }
 
-  function writeTo(hsm: ActiveHsm): ActiveWrites['write'] {
+  /** What was true at admission may be true no longer when the change gets its turn, so the transaction asks again. */
+  function writeTo({ hsm, caller }: HsmReads, row: Asked, { path }: Visit): Store['write'] {
     return (job) =>
       write(async (writer) => {
-        await proveActive(writer, hsm);
+        if (hsm.state === 'active') await proveActive(writer, hsm);
+        const principals = principalsOf(caller);
+        if (!mayPass(await loadGrants(writer, hsm.id, principals), principals, row, path)) throw refusal(row, path);
         return job(writer);
       });
   }
 
   const headers = ({ hsm }: HsmReads): Readonly<Record<string, string>> => ({ 'x-ms-keyvault-region': hsm.region });
   const rows = [
-    ...serveRows<DataAction, HsmReads, HsmWrites, undefined>(earlyRows, {
+    ...serveRows<RowAction, HsmReads, HsmWrites, undefined>(earlyRows, {
       read: early,
-      write: async (row, visit) => ({ ...(await early(row, visit)), write }),
+      write: async (row, visit) => {
+        const world = await early(row, visit);
+        return { ...world, write: writeTo(world, row, visit) };
+      },
       headers,
     }),
-    ...serveRows<DataAction, ActiveReads, ActiveWrites, undefined>(activeRows, {
+    ...serveRows<RowAction, ActiveReads, ActiveWrites, undefined>(activeRows, {
       read: active,
       write: async (row, visit) => {
         const world = await active(row, visit);
-        return { ...world, write: writeTo(world.hsm) };
+        return { ...world, write: writeTo(world, row, visit) };
       },
       headers,
     }),
   ];
   return { name: 'hsm', dialect: 'keyvault', rows, gate };
+}
+
+function mayPass(grants: readonly Grant[], principals: readonly string[], { action, path }: Asked, named: Visit['path']): boolean {
+  return action === 'signed in' || isAllowed(grants, principals, action, scopeOf(path, named));
+}
+
+function refusal({ action, path }: Asked, named: Visit['path']): Failure {
+  return accessDenied(action, scopeOf(path, named));
 }
 
 /** Missing is the newest: the service's own polling addresses and next links come without. */

@@ -4,19 +4,22 @@ import type { Method, Operation, ReadRow, WriteRow } from '../core/route.ts';
 import type { DataAction } from './access/actions.ts';
 import type { ActiveReads, ActiveWrites, HsmReads, HsmWrites } from './world.ts';
 
+/** A data action, or `signed in` where a valid token is enough and the answer depends on who asks. */
+export type RowAction = DataAction | 'signed in';
+
 /** A row that an HSM answers only when it is active. */
-export type ActiveRow = ReadRow<DataAction, ActiveReads, undefined> | WriteRow<DataAction, ActiveWrites, undefined>;
+export type ActiveRow = ReadRow<RowAction, ActiveReads, undefined> | WriteRow<RowAction, ActiveWrites, undefined>;
 
 /** A row that an HSM answers before its activation too: those of the security domain. */
-export type EarlyRow = ReadRow<DataAction, HsmReads, undefined> | WriteRow<DataAction, HsmWrites, undefined>;
+export type EarlyRow = ReadRow<RowAction, HsmReads, undefined> | WriteRow<RowAction, HsmWrites, undefined>;
 
 /** A row that only reads, or uses keys without changing anything. */
 export function reads<World>(
   method: Method,
   path: string,
-  action: DataAction,
+  action: RowAction,
   operation: Operation<World>,
-): ReadRow<DataAction, World, undefined> {
+): ReadRow<RowAction, World, undefined> {
   return { mode: 'read', method, path, action, guard: undefined, operation };
 }
 
@@ -24,8 +27,8 @@ export function reads<World>(
 export function writes<World>(
   method: Method,
   path: string,
-  action: DataAction,
+  action: RowAction,
   operation: Operation<World>,
-): WriteRow<DataAction, World, undefined> {
+): WriteRow<RowAction, World, undefined> {
   return { mode: 'write', method, path, action, guard: undefined, operation };
 }

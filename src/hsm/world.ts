@@ -19,6 +19,12 @@ export interface HsmParts {
   readonly versions: Versions;
 }
 
+/** What the room asks of the directory besides. */
+export interface HsmRoomParts extends HsmParts {
+  /** The groups that an object of the directory is in, directly or through other groups: object ids. */
+  readonly groupsOf: (objectId: string) => Promise<readonly string[]>;
+}
+
 /** What has a schedule or changes states, on the main thread. */
 export interface HsmWriteParts extends HsmParts {
   readonly write: Store['write'];
@@ -70,9 +76,13 @@ export interface HsmWrites extends HsmReads {
 export interface ActiveReads extends HsmReads {
   readonly hsm: ActiveHsm;
   readonly keys: KeyCache;
+  readonly groupsOf: HsmRoomParts['groupsOf'];
 }
 
-/** The world of an operation that changes something. Each job of `write` begins by proving that the HSM is still there and active. */
+/**
+ * The world of an operation that changes something. Each job of `write` begins by proving that the HSM is still there and active, and that the caller
+ * still may.
+ */
 export interface ActiveWrites extends ActiveReads {
   readonly write: Store['write'];
 }

@@ -15,6 +15,7 @@ export interface RoleDefinition {
 }
 
 export const ADMINISTRATOR = 'a290e904-7015-4bba-90c8-60543313cdb4';
+export const AUDITOR = '2c18b078-7c48-4d3a-af88-5a3a1b3f82b3';
 
 function builtIn(name: string, roleName: string, dataActions: readonly DataAction[]): RoleDefinition {
   return { name, roleName, description: '', type: 'AKVBuiltInRole', assignableScopes: ['/'], dataActions, notDataActions: [] };
@@ -42,7 +43,7 @@ export const BUILT_IN_ROLES: readonly RoleDefinition[] = [
     'keys/unwrap/action',
   ]),
   builtIn('21dbd100-6940-42c2-9190-5d6cb909625c', 'Managed HSM Crypto Service Release User', ['keys/release/action']),
-  builtIn('2c18b078-7c48-4d3a-af88-5a3a1b3f82b3', 'Managed HSM Crypto Auditor', [
+  builtIn(AUDITOR, 'Managed HSM Crypto Auditor', [
     'roleAssignments/read/action',
     'roleDefinitions/read/action',
     'keys/read/action',
@@ -89,7 +90,7 @@ export const BUILT_IN_ROLES: readonly RoleDefinition[] = [
     'keys/deletedKeys/recover/action',
     'keys/export/action',
   ]),
-  builtIn('a290e904-7015-4bba-90c8-60543313cdb4', 'Managed HSM Administrator', [
+  builtIn(ADMINISTRATOR, 'Managed HSM Administrator', [
     'roleAssignments/delete/action',
     'roleAssignments/read/action',
     'roleAssignments/write/action',

@@ -30,6 +30,7 @@ export function isWholeHsm(scope: string): boolean {
   return scope === '/' || scope === '/keys';
 }
 
-function covers(granted: string, wanted: string): boolean {
+/** Whether a role at `granted` reaches `wanted`; both in lower case. */
+export function covers(granted: string, wanted: string): boolean {
   return isWholeHsm(granted) || granted === wanted;
 }

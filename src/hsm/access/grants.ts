@@ -25,31 +25,44 @@ export function openAccessCache(read: Reader, versions: Versions): AccessCache {
   const cache = new CoherentCache<Grants>(versions, { max: HSMS });
   return {
     grantsOf: async (hsmId, principals) => {
-      const grants = await cache.get(hsmId, accessTag(hsmId), () => loadGrants(read, hsmId));
+      const grants = await cache.get(hsmId, accessTag(hsmId), async () => byPrincipal(await loadGrants(read, hsmId)));
       return principals.flatMap((principal) => grants.get(principal) ?? []);
     },
   };
 }
 
-async function loadGrants(read: Reader, hsmId: string): Promise<Grants> {
-  const assignments = await read
+/** A grant with the names of what it comes from. */
+export interface HeldGrant extends Grant {
+  /** The assignment's GUID. */
+  readonly assignment: string;
+  readonly role: RoleDefinition;
+}
+
+/** Reads the grants of an HSM, or those of some principals alone, from wherever the reader reads: inside a transaction, its own changes too. */
+export async function loadGrants(
+  read: Pick<Reader, 'selectFrom'>,
+  hsmId: string,
+  principals?: readonly string[],
+): Promise<readonly HeldGrant[]> {
+  let assignments = read
     .selectFrom('role_assignments')
-    .select(['principal_id', 'scope_key', 'role_definition_id'])
-    .where('hsm_id', '=', hsmId)
-    .execute();
+    .select(['name', 'principal_id', 'scope_key', 'role_definition_id'])
+    .where('hsm_id', '=', hsmId);
+  if (principals !== undefined) assignments = assignments.where('principal_id', 'in', principals);
+  const rows = await assignments.execute();
   const roles = new Map((await allRoles(read, hsmId)).map((role) => [role.name, role]));
-  const grants = new Map<string, Grant[]>();
-  for (const { principal_id, scope_key, role_definition_id } of assignments) {
+  return rows.flatMap(({ name, principal_id, scope_key, role_definition_id }) => {
     const role = roles.get(role_definition_id);
-    if (role === undefined) continue;
-    const grant = {
-      principalId: principal_id,
-      scope: scope_key,
-      dataActions: new Set(role.dataActions),
-      notDataActions: new Set(role.notDataActions),
-    };
-    grants.set(principal_id, [...(grants.get(principal_id) ?? []), grant]);
-  }
+    if (role === undefined) return [];
+    const { dataActions, notDataActions } = role;
+    const sets = { dataActions: new Set(dataActions), notDataActions: new Set(notDataActions) };
+    return [{ principalId: principal_id, scope: scope_key, ...sets, assignment: name, role }];
+  });
+}
+
+function byPrincipal(all: readonly Grant[]): Grants {
+  const grants = new Map<string, Grant[]>();
+  for (const grant of all) grants.set(grant.principalId, [...(grants.get(grant.principalId) ?? []), grant]);
   return grants;
 }
 

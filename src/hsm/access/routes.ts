@@ -4,6 +4,7 @@ import type { ActiveRow } from '../rows.ts';
 import { reads, writes } from '../rows.ts';
 import { deleteAssignment, getAssignment, listAssignments, putAssignment } from './assignments.ts';
 import { deleteDefinition, getDefinition, listDefinitions, putDefinition } from './definitions.ts';
+import { explainAccess } from './explain.ts';
 
 type Scope = '' | '/keys' | '/keys/:key';
 
@@ -33,4 +34,7 @@ function assignmentsAt(scope: Scope): readonly ActiveRow[] {
 
 const SCOPES: readonly Scope[] = ['', '/keys', '/keys/:key'];
 
-export const accessRows: readonly ActiveRow[] = SCOPES.flatMap((scope) => [...definitionsAt(scope), ...assignmentsAt(scope)]);
+export const accessRows: readonly ActiveRow[] = [
+  ...SCOPES.flatMap((scope) => [...definitionsAt(scope), ...assignmentsAt(scope)]),
+  reads('GET', '/strongroom/access', 'signed in', explainAccess),
+];

@@ -48,6 +48,8 @@ export interface Asked {
 export interface Estate {
   readonly parts: HsmWriteParts;
   readonly port: ReturnType<typeof hsmPort>;
+  /** What the directory says of who is in which groups. */
+  readonly groups: Map<string, readonly string[]>;
   /** Everything that commits have touched so far. */
   readonly touched: Tag[];
   readonly room: Room;
@@ -91,10 +93,13 @@ export async function openEstate(t: TestContext): Promise<Estate> {
   const clock: Clock = { now: () => Date.now() + ahead };
   const parts = { read: store.read, write: store.write, crypto, clock, urls: URLS, versions };
   const port = hsmPort(parts);
-  const writing = hsmRoom(parts);
-  const reading = hsmRoom({ ...parts, read: reader.read, write: undefined });
+  const groups = new Map<string, readonly string[]>();
+  const groupsOf = async (id: string): Promise<readonly string[]> => groups.get(id) ?? [];
+  const writing = hsmRoom({ ...parts, groupsOf });
+  const reading = hsmRoom({ ...parts, groupsOf, read: reader.read, write: undefined });
   const estate: Estate = {
     parts,
+    groups,
     port,
     touched,
     room: reading,

@@ -112,12 +112,12 @@ test('administrators have no keys by that alone', async (t) => {
   assert.equal((await estate.ask('POST', '/keys/blue/create', { body: { kty: 'EC' } })).code, 'AccessDenied');
 });
 
-test('every row asks for a data action that exists, and nothing is open to everyone', () => {
+test('every row asks for a data action that exists; only what tells people about themselves does without', () => {
   const known: readonly string[] = DATA_ACTIONS;
-  const rows = [...earlyRows, ...activeRows];
+  const others = [...earlyRows, ...activeRows].filter(({ action }) => !known.includes(action));
   assert.deepEqual(
-    rows.filter(({ action }) => !known.includes(action)),
-    [],
+    others.map(({ method, path, action }) => [method, path, action]),
+    [['GET', '/strongroom/access', 'signed in']],
   );
 });
 
