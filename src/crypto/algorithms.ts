@@ -3,14 +3,14 @@
 // Source: data-plane algorithms of the Key Vault REST reference (JsonWebKeyEncryptionAlgorithm, JsonWebKeySignatureAlgorithm); RFC 7518.
 
 import { badParameter } from '../core/errors-keyvault.ts';
-import type { AesSize, Curve, KeyMaterial } from './types.ts';
+import type { AesSize, Curve, KeyMaterial, MlDsaSet } from './types.ts';
 
 export type KeyOperation = 'encrypt' | 'decrypt' | 'sign' | 'verify' | 'wrapKey' | 'unwrapKey';
 export type Digest = 'sha1' | 'sha256' | 'sha384' | 'sha512';
 
-export type Algorithm = RsaEncryption | RsaSignature | EcSignature | AesGcm | AesCbc | AesKeyWrap | Hmac;
+export type Algorithm = RsaEncryption | RsaSignature | EcSignature | MlDsaSignature | AesGcm | AesCbc | AesKeyWrap | Hmac;
 export type EncryptionAlgorithm = RsaEncryption | AesGcm | AesCbc | AesKeyWrap;
-export type SignatureAlgorithm = RsaSignature | EcSignature | Hmac;
+export type SignatureAlgorithm = RsaSignature | EcSignature | MlDsaSignature | Hmac;
 
 interface Row {
   readonly name: string;
@@ -44,6 +44,12 @@ export interface EcSignature extends Row {
   readonly valueBytes: number;
   /** Bytes of r and of s. */
   readonly width: number;
+}
+
+export interface MlDsaSignature extends Row {
+  readonly kind: 'ml-dsa';
+  readonly kty: 'AKP-HSM';
+  readonly name: MlDsaSet;
 }
 
 interface AesRow extends Row {
@@ -96,6 +102,10 @@ const rows: readonly Algorithm[] = [
   ecSignature('ES384',                  signature, 'P-384',  48, 48),
   ecSignature('ES512',                  signature, 'P-521',  64, 66),
 
+  mlDsa('ML-DSA-44',                    signature),
+  mlDsa('ML-DSA-65',                    signature),
+  mlDsa('ML-DSA-87',                    signature),
+
   aesKeyWrap('A128KW',                  wrap,      128,       false),
   aesKeyWrap('A192KW',                  wrap,      192,       false),
   aesKeyWrap('A256KW',                  wrap,      256,       false),
@@ -142,6 +152,10 @@ function ecSignature(name: string, operations: readonly KeyOperation[], curve: C
   return { kind: 'ec-signature', kty: 'EC-HSM', name, operations, curve, valueBytes, width };
 }
 
+function mlDsa(name: MlDsaSet, operations: readonly KeyOperation[]): MlDsaSignature {
+  return { kind: 'ml-dsa', kty: 'AKP-HSM', name, operations };
+}
+
 function aesKeyWrap(name: string, operations: readonly KeyOperation[], keyBits: AesSize | undefined, padded: boolean): AesKeyWrap {
   return { kind: 'aes-kw', kty: 'oct-HSM', name, operations, keyBits, padded };
 }
@@ -176,6 +190,9 @@ export function algorithmFor(name: string, operation: KeyOperation, material: Ke
   }
   if (algorithm.kind === 'ec-signature' && material.kty === 'EC-HSM' && algorithm.curve !== material.crv) {
     throw badParameter(`Algorithm '${name}' requires a key on curve '${algorithm.curve}', and this key is on curve '${material.crv}'`);
+  }
+  if (algorithm.kind === 'ml-dsa' && material.kty === 'AKP-HSM' && algorithm.name !== material.alg) {
+    throw badParameter(`Algorithm '${name}' requires a key of that parameter set, and this key is of '${material.alg}'`);
   }
   if (isAes(algorithm) && material.kty === 'oct-HSM' && !fits(algorithm.keyBits, material.size)) {
     throw badParameter(

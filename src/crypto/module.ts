@@ -30,6 +30,14 @@ export interface DecryptParameters extends EncryptParameters {
   readonly tag?: Uint8Array | undefined;
 }
 
+/** For ML-DSA alone. */
+export interface SignParameters {
+  /** FIPS 204 section 5.2: at most 255 bytes, and none is the same as empty. */
+  readonly context?: Uint8Array | undefined;
+  /** The value is not the message but its representative of 64 bytes, made outside (FIPS 204 section 6.2, µ). */
+  readonly isMu?: boolean | undefined;
+}
+
 export interface Encrypted {
   readonly value: Buffer;
   readonly iv?: Buffer;
@@ -118,11 +126,14 @@ export interface CryptoModule {
   /** Decrypts or unwraps. Whatever depends on the key (padding, tag, integrity) fails as one: `cryptographicFailure`. */
   decrypt(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, parameters?: DecryptParameters): Buffer;
 
-  /** Signs a digest (RS, PS, ES), raw data (RSNULL) or any bytes (HS). ES signatures are r‖s, each of the curve's width. */
-  sign(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array): Buffer;
+  /**
+   * Signs a digest (RS, PS, ES), raw data (RSNULL) or any bytes (HS, ML-DSA). ES signatures are r‖s, each of the curve's width. Throws BadParameter for a
+   * length that the algorithm does not take, and for parameters that it does not have.
+   */
+  sign(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, parameters?: SignParameters): Buffer;
 
   /** Whether the signature is this key's over this value. A malformed signature is simply not: false, never an error. */
-  verify(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, signature: Uint8Array): boolean;
+  verify(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, signature: Uint8Array, parameters?: SignParameters): boolean;
 
   randomBytes(count: number): Buffer;
 

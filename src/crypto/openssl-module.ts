@@ -7,7 +7,7 @@ import { LRUCache } from 'lru-cache';
 import { selfSigned } from '../core/self-signed.ts';
 import { type Algorithm, algorithmFor, type KeyOperation } from './algorithms.ts';
 import { DOMAIN_KEY_LENGTH, openDomainKey, sealDomainKey } from './domain.ts';
-import type { CryptoModule, DecryptParameters, Encrypted, EncryptParameters, SealedExchangeKey } from './module.ts';
+import type { CryptoModule, DecryptParameters, Encrypted, EncryptParameters, SealedExchangeKey, SignParameters } from './module.ts';
 import { decryptWith, encryptWith, mismatch, signWith, verifyWith } from './operations.ts';
 import { bringIn, makeKey, type PlainKey, type UsableKey } from './plain-key.ts';
 import { readPrivateJwk } from './private-jwk.ts';
@@ -181,12 +181,12 @@ class OpenSslModule implements CryptoModule {
     return decryptWith(this.#usable(key, algorithm), algorithm, value, parameters);
   }
 
-  sign(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array): Buffer {
-    return signWith(this.#usable(key, algorithm), algorithm, value);
+  sign(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, parameters?: SignParameters): Buffer {
+    return signWith(this.#usable(key, algorithm), algorithm, value, parameters);
   }
 
-  verify(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, signature: Uint8Array): boolean {
-    return verifyWith(this.#usable(key, algorithm), algorithm, value, signature);
+  verify(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, signature: Uint8Array, parameters?: SignParameters): boolean {
+    return verifyWith(this.#usable(key, algorithm), algorithm, value, signature, parameters);
   }
 
   randomBytes(count: number): Buffer {
@@ -328,9 +328,14 @@ function cacheName({ hsmId, name, version }: KeyIdentity): string {
  * than one that was moved.
  */
 function placeOf({ hsmId, name, version }: KeyIdentity, material: KeyMaterial, { origin, release }: KeyTerms): readonly string[] {
-  const kind = material.kty === 'EC-HSM' ? material.crv : material.kty;
+  const kind = kindOf(material);
   const terms = [...(origin === undefined ? [] : [origin]), ...(release === undefined ? [] : [release.kind, release.policy])];
   return [hsmId, name, version, kind, ...terms];
+}
+
+function kindOf(material: KeyMaterial): string {
+  if (material.kty === 'EC-HSM') return material.crv;
+  return material.kty === 'AKP-HSM' ? material.alg : material.kty;
 }
 
 function release(usable: UsableKey): void {
@@ -345,6 +350,8 @@ function fits(algorithm: Algorithm, material: KeyMaterial): boolean {
       return material.kty === 'RSA-HSM';
     case 'ec-signature':
       return material.kty === 'EC-HSM' && material.crv === algorithm.curve;
+    case 'ml-dsa':
+      return material.kty === 'AKP-HSM' && material.alg === algorithm.name;
     case 'hmac':
       return material.kty === 'oct-HSM';
     case 'aes-gcm':

@@ -36,6 +36,8 @@ const openssl = {
   keyFree:         lib.func('EVP_PKEY_free', 'void', [P]) as (key: Pointer) => void,
   keySize:         lib.func('EVP_PKEY_get_size', 'int', [P]) as (key: Pointer) => number,
   keyBigNumber:    lib.func('EVP_PKEY_get_bn_param', 'int', [P, 'str', P]) as (key: Pointer, name: string, out: Cell) => number,
+  keyOctets:       lib.func('EVP_PKEY_get_octet_string_param', 'int', [P, 'str', P, 'size_t', P]) as
+                     (key: Pointer, name: string, out: Bytes, capacity: number, length: Cell) => number,
   keyFromDer:      lib.func('d2i_AutoPrivateKey', P, [P, P, 'long']) as (reuse: null, der: Cell, length: number) => Pointer,
   keyFromPublic:   lib.func('d2i_PUBKEY', P, [P, P, 'long']) as (reuse: null, der: Cell, length: number) => Pointer,
   pkcs8FromKey:    lib.func('EVP_PKEY2PKCS8', P, [P]) as (key: Pointer) => Pointer,
@@ -61,6 +63,8 @@ const openssl = {
   generate:        lib.func('EVP_PKEY_generate', 'int', [P, P]) as unknown as Asynchronous<[context: Pointer, out: Cell], number>,
   signInit:        lib.func('EVP_PKEY_sign_init', 'int', [P]) as (context: Pointer) => number,
   sign:            lib.func('EVP_PKEY_sign', 'int', [P, P, P, P, 'size_t']) as Transform,
+  signMessageInit: lib.func('EVP_PKEY_sign_message_init', 'int', [P, P, P]) as (context: Pointer, method: null, settings: null) => number,
+  verifyMessageInit: lib.func('EVP_PKEY_verify_message_init', 'int', [P, P, P]) as (context: Pointer, method: null, settings: null) => number,
   verifyInit:      lib.func('EVP_PKEY_verify_init', 'int', [P]) as (context: Pointer) => number,
   verify:          lib.func('EVP_PKEY_verify', 'int', [P, P, 'size_t', P, 'size_t']) as
                      (context: Pointer, signature: Bytes, signatureLength: number, value: Bytes, valueLength: number) => number,
@@ -207,6 +211,15 @@ function publicNumber(key: NativeKey, name: 'n' | 'e' | 'qx' | 'qy', width?: num
   }
 }
 
+/** The encoded public key of a key that has no numbers (ML-DSA), `length` bytes. */
+export function publicOctets(key: NativeKey, length: number): Buffer {
+  const out = Buffer.alloc(length);
+  const written = cell(0n);
+  must(openssl.keyOctets(key.pointer, 'pub', out, length, written), 'EVP_PKEY_get_octet_string_param');
+  if (read(written) !== BigInt(length)) throw refused('EVP_PKEY_get_octet_string_param');
+  return out;
+}
+
 /** Whether the private key is whole and belongs to its public half: prime factors, exponents and coefficients, or scalar and point. */
 export function isConsistent(key: NativeKey): boolean {
   return withContext(key, (context) => {
@@ -312,6 +325,43 @@ function verified(context: Pointer, value: Uint8Array, signature: Uint8Array): b
   if (openssl.verify(context, signature, signature.length, value, value.length) === 1) return true;
   openssl.errClear();
   return false;
+}
+
+export interface MlDsaScheme {
+  /** At most 255 bytes. */
+  readonly context?: Uint8Array | undefined;
+  /** The value is the representative of a message, 64 bytes. */
+  readonly isMu?: boolean | undefined;
+  /** For known answers: without the randomness that keeps faults and side channels from telling about the key. */
+  readonly isDeterministic?: boolean | undefined;
+}
+
+/** Signs a message, or its representative. */
+export function mlDsaSign(key: NativeKey, value: Uint8Array, scheme: MlDsaScheme): Buffer {
+  return withContext(key, (context) => {
+    must(openssl.signMessageInit(context, null, null), 'EVP_PKEY_sign_message_init');
+    setMlDsaScheme(context, scheme);
+    if (scheme.isDeterministic) must(openssl.setText(context, 'deterministic', '1'), 'deterministic');
+    const signature = transform(openssl.sign, context, key.size, value);
+    if (signature === undefined) throw refused('EVP_PKEY_sign');
+    return signature;
+  });
+}
+
+/** Whether the signature is this key's. */
+export function mlDsaVerify(key: NativeKey, value: Uint8Array, signature: Uint8Array, scheme: MlDsaScheme): boolean {
+  return withContext(key, (context) => {
+    must(openssl.verifyMessageInit(context, null, null), 'EVP_PKEY_verify_message_init');
+    setMlDsaScheme(context, scheme);
+    return verified(context, value, signature);
+  });
+}
+
+function setMlDsaScheme(context: Pointer, scheme: MlDsaScheme): void {
+  if (scheme.context !== undefined && scheme.context.length > 0) {
+    must(openssl.setText(context, 'hexcontext-string', Buffer.from(scheme.context).toString('hex')), 'context-string');
+  }
+  if (scheme.isMu) must(openssl.setText(context, 'mu', '1'), 'mu');
 }
 
 /** The caller has checked that the value fits the modulus. */

@@ -1,8 +1,9 @@
-// The plain form of a key: PKCS#8 DER of an RSA or EC key, the bytes themselves of a secret one. It exists between making (or unsealing) a
+// The plain form of a key: PKCS#8 DER of an RSA, EC or ML-DSA key, the bytes themselves of a secret one. It exists between making (or unsealing) a
 // key and putting it into native memory, in a buffer that is zeroed. Knows no seal and no algorithm.
 
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { toBase64url } from '../core/encoding.ts';
+import { isMlDsaOf, makeMlDsa } from './ml-dsa.ts';
 import { ecPublicPoint, generateEc, generateRsa, type NativeKey, readPrivateKey, rsaPublicNumbers, writePrivateKey } from './openssl.ts';
 import type { Curve, KeyMaterial, KeySpec } from './types.ts';
 
@@ -27,6 +28,8 @@ export async function makeKey(spec: KeySpec): Promise<PlainKey> {
       return takeOut(generateEc(spec.curve), (key) => describeEc(key, spec.curve));
     case 'oct-HSM':
       return { plain: randomBytes(spec.size / 8), material: { kty: 'oct-HSM', size: spec.size } };
+    case 'AKP-HSM':
+      return makeMlDsa(spec.alg);
   }
 }
 
@@ -80,6 +83,7 @@ function isDescribed(key: NativeKey, material: Exclude<KeyMaterial, { kty: 'oct-
     const { n, e } = rsaPublicNumbers(key);
     return toBase64url(n) === material.n && toBase64url(e) === material.e && bitLength(n) === material.size;
   }
+  if (material.kty === 'AKP-HSM') return isMlDsaOf(key, material);
   const { x, y } = ecPublicPoint(key, curveBytes[material.crv]);
   return toBase64url(x) === material.x && toBase64url(y) === material.y;
 }

@@ -1,10 +1,11 @@
 // The self-test that runs before the service answers anyone: every algorithm must give its known answers, or the start is refused.
 // It goes through the same functions as the safe, with test keys of its own.
 
-import { createSecretKey } from 'node:crypto';
-import { type Algorithm, algorithms } from './algorithms.ts';
+import { createHash, createSecretKey } from 'node:crypto';
+import { type Algorithm, algorithms, type MlDsaSignature } from './algorithms.ts';
 import { EC_TEST_KEYS, implicitRejection, type KnownAnswer, knownAnswers, RSA_TEST_KEY } from './known-answers.ts';
-import { hasPendingErrors, type NativeKey, readPrivateKey } from './openssl.ts';
+import { mlDsaPkcs8, mlDsaPublicBytes } from './ml-dsa.ts';
+import { hasPendingErrors, mlDsaSign, type NativeKey, publicOctets, readPrivateKey } from './openssl.ts';
 import { decryptWith, encryptWith, signWith, verifyWith } from './operations.ts';
 import type { UsableKey } from './plain-key.ts';
 
@@ -46,16 +47,22 @@ function watch(algorithm: Algorithm, test: () => void): void {
 
 /** The first use of a native key costs as much as another signature, so each is read once. */
 function testKey(algorithm: Algorithm, secret: string | undefined, keys: Map<string, NativeKey>): UsableKey {
-  if (secret !== undefined) return { kind: 'secret', key: createSecretKey(secret, 'hex') };
-  const der = algorithm.kind === 'ec-signature' ? EC_TEST_KEYS[algorithm.curve] : RSA_TEST_KEY;
+  if (secret !== undefined && algorithm.kind !== 'ml-dsa') return { kind: 'secret', key: createSecretKey(secret, 'hex') };
+  const der = testDer(algorithm, secret);
   const key = keys.get(der) ?? readPrivateKey(Buffer.from(der, 'hex'));
   if (key === undefined) throw failed(algorithm.name, 'its test key cannot be read');
   keys.set(der, key);
   return { kind: 'native', key };
 }
 
+function testDer(algorithm: Algorithm, seed = ''): string {
+  if (algorithm.kind === 'ml-dsa') return mlDsaPkcs8(algorithm.name).toString('hex').slice(0, -seed.length) + seed;
+  return algorithm.kind === 'ec-signature' ? EC_TEST_KEYS[algorithm.curve] : RSA_TEST_KEY;
+}
+
 function testAnswer(key: UsableKey, algorithm: Algorithm, answer: KnownAnswer): void {
-  if (algorithm.operations.includes('sign')) testSignature(key, algorithm, answer);
+  if (algorithm.kind === 'ml-dsa' && key.kind === 'native') testMlDsa(key, algorithm, answer);
+  else if (algorithm.operations.includes('sign')) testSignature(key, algorithm, answer);
   else testEncryption(key, algorithm, answer);
 }
 
@@ -67,6 +74,32 @@ function testSignature(key: UsableKey, algorithm: Algorithm, { value, answer }: 
   const own = signWith(key, algorithm, data);
   expect(algorithm, verifyWith(key, algorithm, data, own), 'it does not know its own signature');
   expect(algorithm, !isDeterministic(algorithm) || own.equals(signature), 'it makes another signature than the known one');
+}
+
+/** The known signature is made, known again and not mistaken; and the representative of a message stands for the message. */
+function testMlDsa(key: Extract<UsableKey, { kind: 'native' }>, algorithm: MlDsaSignature, answer: KnownAnswer): void {
+  const data = Buffer.from(answer.value, 'hex');
+  const context = Buffer.from(answer.context ?? '', 'hex');
+  const signature = mlDsaSign(key.key, data, { context, isDeterministic: true });
+  expect(algorithm, sha256(signature).equals(Buffer.from(answer.answer, 'hex')), 'it makes another signature than the known one');
+  expect(algorithm, verifyWith(key, algorithm, data, signature, { context }), 'it does not know a right signature');
+  expect(algorithm, !verifyWith(key, algorithm, data, altered(signature), { context }), 'it accepts a wrong signature');
+  expect(algorithm, !verifyWith(key, algorithm, data, signature, {}), 'it accepts a signature of another context');
+  const mu = representative(publicOctets(key.key, mlDsaPublicBytes(algorithm.name)), context, data);
+  expect(algorithm, verifyWith(key, algorithm, mu, signature, { isMu: true }), 'it takes the representative for another message');
+  const own = signWith(key, algorithm, mu, { isMu: true });
+  expect(algorithm, !own.equals(signature), 'it signs without randomness');
+  expect(algorithm, verifyWith(key, algorithm, data, own, { context }), 'it does not know its own signature');
+}
+
+/** FIPS 204 algorithms 2 and 7: µ = SHAKE256(SHAKE256(public key) ‖ 0 ‖ length of the context ‖ context ‖ message), each of 64 bytes. */
+function representative(publicKey: Uint8Array, context: Uint8Array, message: Uint8Array): Buffer {
+  const shake = (...parts: readonly Uint8Array[]) => createHash('shake256', { outputLength: 64 }).update(Buffer.concat(parts)).digest();
+  return shake(shake(publicKey), Buffer.of(0, context.length), context, message);
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
 }
 
 function testEncryption(key: UsableKey, algorithm: Algorithm, answer: KnownAnswer): void {

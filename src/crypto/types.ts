@@ -4,21 +4,25 @@
 export type Curve = 'P-256' | 'P-256K' | 'P-384' | 'P-521';
 export type RsaSize = 2048 | 3072 | 4096;
 export type AesSize = 128 | 192 | 256;
+/** Parameter sets of FIPS 204. */
+export type MlDsaSet = 'ML-DSA-44' | 'ML-DSA-65' | 'ML-DSA-87';
 
 /** What a new key is asked to be. Sizes in bits. */
 export type KeySpec =
   | { readonly kty: 'RSA-HSM'; readonly size: RsaSize; readonly exponent: 3 | 65537 }
   | { readonly kty: 'EC-HSM'; readonly curve: Curve }
-  | { readonly kty: 'oct-HSM'; readonly size: AesSize };
+  | { readonly kty: 'oct-HSM'; readonly size: AesSize }
+  | { readonly kty: 'AKP-HSM'; readonly alg: MlDsaSet };
 
 /**
  * The public description of one key version: stored as JSON in its row and shown in its bundle.
- * `n`, `e`, `x`, `y` are base64url, big-endian; `x` and `y` have the curve's full width, `e` is minimal. Sizes in bits.
+ * `n`, `e`, `x`, `y` are base64url, big-endian; `x` and `y` have the curve's full width, `e` is minimal. `pub` is base64url. Sizes in bits.
  */
 export type KeyMaterial =
   | { readonly kty: 'RSA-HSM'; readonly size: number; readonly n: string; readonly e: string }
   | { readonly kty: 'EC-HSM'; readonly crv: Curve; readonly x: string; readonly y: string }
-  | { readonly kty: 'oct-HSM'; readonly size: number };
+  | { readonly kty: 'oct-HSM'; readonly size: number }
+  | { readonly kty: 'AKP-HSM'; readonly alg: MlDsaSet; readonly pub: string };
 
 export type KeyType = KeyMaterial['kty'];
 

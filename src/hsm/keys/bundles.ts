@@ -72,6 +72,7 @@ function recoveryLevel({ retentionDays, purgeProtection }: Hsm): string {
 
 function publicPart(material: KeyMaterial): Readonly<Record<string, string>> {
   if (material.kty === 'RSA-HSM') return { e: material.e, n: material.n };
+  if (material.kty === 'AKP-HSM') return { alg: material.alg, pub: material.pub };
   if (material.kty === 'EC-HSM') return { crv: material.crv, x: material.x, y: material.y };
   return {};
 }

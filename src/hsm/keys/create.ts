@@ -1,9 +1,10 @@
 // POST /keys/{name}/create: a new key, or a new version of one.
 
 import * as v from 'valibot';
-import { badParameter, notSupported } from '../../core/errors-keyvault.ts';
+import { badParameter } from '../../core/errors-keyvault.ts';
 import { operation } from '../../core/route.ts';
-import type { AesSize, Curve, KeySpec, RsaSize } from '../../crypto/types.ts';
+import type { AesSize, Curve, KeySpec, MlDsaSet, RsaSize } from '../../crypto/types.ts';
+import { checkMlDsaVersion } from '../api-version.ts';
 import type { ActiveWrites } from '../world.ts';
 import { addVersion } from './add-version.ts';
 import { Attributes, Tags } from './attributes.ts';
@@ -19,6 +20,7 @@ const CreateBody = v.object({
   key_size: Count,
   public_exponent: Count,
   crv: v.nullish(v.string()),
+  alg: v.nullish(v.string()),
   key_ops: KeyOps,
   attributes: Attributes,
   tags: Tags,
@@ -31,7 +33,7 @@ export const createKey = operation(
   { path: KeyPath, query: v.unknown(), body: CreateBody },
   async (world: ActiveWrites, { path, body, apiVersion }) => {
     const { hsm, crypto } = world;
-    const spec = specOf(body);
+    const spec = specOf(body, apiVersion);
     const keyOps = keyOpsFor(spec.kty, body.key_ops);
     const release = newRelease(body.attributes?.exportable, keyOps, body.release_policy);
     const version = newVersion();
@@ -51,18 +53,21 @@ const SPECS: ReadonlyMap<string, (body: CreateRequest) => KeySpec> = new Map([
   ['oct', oct],
   ['oct-hsm', oct],
   ['aes', oct],
+  ['akp', akp],
+  ['akp-hsm', akp],
 ]);
 
 const RSA_SIZES: readonly RsaSize[] = [2048, 3072, 4096];
 const AES_SIZES: readonly AesSize[] = [128, 192, 256];
+const ML_DSA_SETS: readonly MlDsaSet[] = ['ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87'];
 const CURVES: readonly Curve[] = ['P-256', 'P-256K', 'P-384', 'P-521'];
 
-function specOf(body: CreateRequest): KeySpec {
+function specOf(body: CreateRequest, apiVersion: string | undefined): KeySpec {
   const kty = body.kty.toLowerCase();
-  if (kty === 'akp' || kty === 'akp-hsm') throw notSupported('ML-DSA keys are not in this version.');
   const spec = SPECS.get(kty);
   if (spec === undefined)
-    throw badParameter(`Property kty is not valid: '${body.kty.slice(0, 40)}'. The types are RSA-HSM, EC-HSM and oct-HSM.`);
+    throw badParameter(`Property kty is not valid: '${body.kty.slice(0, 40)}'. The types are RSA-HSM, EC-HSM, oct-HSM and AKP-HSM.`);
+  if (spec === akp) checkMlDsaVersion(apiVersion);
   return spec(body);
 }
 
@@ -81,6 +86,12 @@ function ec({ crv }: CreateRequest): KeySpec {
 
 function oct({ key_size }: CreateRequest): KeySpec {
   return { kty: 'oct-HSM', size: oneOf(AES_SIZES, key_size ?? 256) };
+}
+
+function akp({ alg }: CreateRequest): KeySpec {
+  const set = ML_DSA_SETS.find((known) => known === alg);
+  if (set === undefined) throw badParameter(`Property alg is not valid: a key of type AKP-HSM is of ${ML_DSA_SETS.join(', ')}.`);
+  return { kty: 'AKP-HSM', alg: set };
 }
 
 function oneOf<Size extends number>(sizes: readonly Size[], asked: number): Size {

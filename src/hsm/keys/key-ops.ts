@@ -26,6 +26,7 @@ export const KeyOps = v.nullish(v.array(v.picklist(KEY_OPS, `Property key_ops is
 const DEFAULTS: Readonly<Record<KeyType, readonly KeyOp[]>> = {
   'RSA-HSM': ['encrypt', 'decrypt', 'sign', 'verify', 'wrapKey', 'unwrapKey'],
   'EC-HSM': ['sign', 'verify', 'deriveKey'],
+  'AKP-HSM': ['sign', 'verify'],
   'oct-HSM': ['encrypt', 'decrypt', 'sign', 'verify', 'wrapKey', 'unwrapKey', 'deriveKey'],
 };
 

@@ -46,6 +46,7 @@ const RSA_SIZES: readonly RsaSize[] = [2048, 3072, 4096];
 const AES_SIZES: readonly AesSize[] = [128, 192, 256];
 
 function specOf(material: KeyMaterial): KeySpec {
+  if (material.kty === 'AKP-HSM') return { kty: 'AKP-HSM', alg: material.alg };
   if (material.kty === 'EC-HSM') return { kty: 'EC-HSM', curve: material.crv };
   if (material.kty === 'RSA-HSM') {
     const size = RSA_SIZES.find((known) => known === material.size);

@@ -106,7 +106,7 @@ const REFUSED: readonly (readonly [body: unknown, line: string, says: RegExp])[]
   [{ kty: 'DSA' },                                        '400 BadParameter', /^Property kty is not valid: 'DSA'/],
   [{ kty: 'constructor' },                                '400 BadParameter', /^Property kty is not valid/],
   [{ kty: 7 },                                            '400 BadParameter', /kty/],
-  [{ kty: 'AKP-HSM' },                                    '400 NotSupported', /ML-DSA/],
+  [{ kty: 'AKP-HSM', alg: 'ML-DSA-44' },                  '400 BadParameter', /api-version 2026-05-01-preview/],
   [{ kty: 'oct', key_size: 64 },                          '400 BadParameter', /^Invalid key size: '64'$/],
   [{ kty: 'oct', key_size: '256' },                       '400 BadParameter', /key_size/],
   [{ kty: 'RSA', key_size: 1024 },                        '400 BadParameter', /^Invalid key size: '1024'$/],
