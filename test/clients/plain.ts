@@ -24,28 +24,28 @@ const HSM_VERSION = '7.5';
 /** The Azure CLI's own public client, which every tenant knows. */
 const PUBLIC_CLIENT = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 
+/** An access token for the resource, with the secrets of connection.json. */
+export async function tokenFor(connection: ConnectionFile, resource: string, who: 'application' | 'user' = 'application'): Promise<string> {
+  const { clientId, clientSecret } = connection.servicePrincipal;
+  const { userPrincipalName: username, password } = connection.user;
+  const scope = `${resource}/.default`;
+  const form: Record<string, string> =
+    who === 'user'
+      ? { grant_type: 'password', client_id: PUBLIC_CLIENT, username, password, scope }
+      : { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret, scope };
+  const url = `${connection.authorityHost}${connection.tenantId}/oauth2/v2.0/token`;
+  const type = { 'content-type': 'application/x-www-form-urlencoded' };
+  const answer = await ask(readFileSync(connection.caFile), 'POST', url, type, new URLSearchParams(form).toString());
+  if (typeof answer.json.access_token !== 'string') throw new Error(`no token: ${JSON.stringify(answer.json)}`);
+  return answer.json.access_token;
+}
+
 export async function signIn(connection: ConnectionFile, who: 'application' | 'user' = 'application'): Promise<Plain> {
   const ca = readFileSync(connection.caFile);
-  const { clientId, clientSecret } = connection.servicePrincipal;
-  const tokenFor = async (resource: string): Promise<string> => {
-    const scope = `${resource}/.default`;
-    const { userPrincipalName: username, password } = connection.user;
-    const form: Record<string, string> =
-      who === 'user'
-        ? { grant_type: 'password', client_id: PUBLIC_CLIENT, username, password, scope }
-        : { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret, scope };
-    const url = `${connection.authorityHost}${connection.tenantId}/oauth2/v2.0/token`;
-    const answer = await ask(
-      ca,
-      'POST',
-      url,
-      { 'content-type': 'application/x-www-form-urlencoded' },
-      new URLSearchParams(form).toString(),
-    );
-    if (typeof answer.json.access_token !== 'string') throw new Error(`no token: ${JSON.stringify(answer.json)}`);
-    return answer.json.access_token;
-  };
-  const [forArm, forHsm] = await Promise.all([tokenFor(connection.resourceManager), tokenFor(connection.managedHsmResource)]);
+  const [forArm, forHsm] = await Promise.all([
+    tokenFor(connection, connection.resourceManager, who),
+    tokenFor(connection, connection.managedHsmResource, who),
+  ]);
   const call = (token: string, method: string, url: string, body: unknown): Promise<Answer> =>
     ask(
       ca,

@@ -1,0 +1,119 @@
+// The service under measurement: started by its own command in a temporary data folder, pinned to the cores that it is given, provisioned, activated and
+// filled over the wire like anybody's.
+
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type ConnectionFile, readConnectionFile } from '../src/connection-file.ts';
+import { type Plain, signIn, tokenFor } from '../test/clients/plain.ts';
+import { jwk, makePair } from '../test/unit/security-domain/ceremony.ts';
+import type { Request } from './load.ts';
+import { pinned } from './processor.ts';
+
+const here = resolve(import.meta.dirname, '..');
+export const HSM = 'bench';
+const CRYPTO_USER = '21dbd100-6940-42c2-9190-5d6cb909625b';
+const CRYPTO_OFFICER = '515eb02d-2335-4d2d-92f2-b1cbdf9c3778';
+const API_VERSION = '7.6';
+
+export interface Started {
+  readonly pid: number;
+  readonly connection: ConnectionFile;
+  readonly dataFolder: string;
+  /** Milliseconds from the command to its `ready` line. */
+  readonly readyAfter: number;
+  stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  readonly cores: readonly number[];
+  readonly workers: number;
+  /** Another checkout, for comparing two revisions. */
+  readonly root?: string;
+  readonly dataFolder?: string;
+  readonly flags?: readonly string[];
+}
+
+export async function startService(options: StartOptions): Promise<Started> {
+  const { cores, workers, root = here, flags = [] } = options;
+  const dataFolder = options.dataFolder ?? (await mkdtemp(join(tmpdir(), 'strongroom-bench-data-')));
+  const words = ['start', '--data', dataFolder, '--port', '0', '--workers', String(workers), '--log-level', 'error', ...flags];
+  const [command = '', ...args] = pinned(cores, [process.execPath, join(root, 'src/cli.ts'), ...words]);
+  const began = performance.now();
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (!line.startsWith('ready ')) continue;
+    const readyAfter = performance.now() - began;
+    const connection = await readConnectionFile(dirname(line.slice('ready '.length)));
+    const stop = async (): Promise<void> => {
+      if (child.exitCode === null && child.kill()) await once(child, 'exit');
+      if (options.dataFolder === undefined) await rm(dataFolder, { recursive: true });
+    };
+    return { pid: connection.pid, connection, dataFolder, readyAfter, stop };
+  }
+  throw new Error('the service ended before it was ready');
+}
+
+export interface Bench {
+  readonly client: Plain;
+  /** A request to the HSM that wrk can send. */
+  request(method: string, path: string, body?: unknown): Request;
+}
+
+/** An activated HSM on which the first service principal may do everything with keys. */
+export async function activatedHsm(service: Started): Promise<Bench> {
+  const { connection } = service;
+  const client = await signIn(connection);
+  await provisionAndActivate(service, client);
+  for (const role of [CRYPTO_USER, CRYPTO_OFFICER]) {
+    const roleDefinitionId = `Microsoft.KeyVault/providers/Microsoft.Authorization/roleDefinitions/${role}`;
+    const properties = { roleDefinitionId, principalId: connection.servicePrincipal.objectId };
+    await must(client.hsm(HSM, 'PUT', `/providers/Microsoft.Authorization/roleAssignments/${randomUUID()}`, { properties }));
+  }
+  const token = await tokenFor(connection, connection.managedHsmResource);
+  const host = `${HSM}.${connection.managedHsmSuffix}`;
+  const port = Number(new URL(connection.resourceManager).port);
+  return {
+    client,
+    request: (method, path, body) => ({
+      port,
+      host,
+      method,
+      path: `${path}?api-version=${API_VERSION}`,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      token,
+    }),
+  };
+}
+
+const custodians = ['one', 'two', 'three'];
+
+/** From an empty service to an active HSM: resource group, HSM, download of the security domain, waiting until it is active. */
+export async function provisionAndActivate({ connection }: Started, client: Plain): Promise<void> {
+  const certificates = custodians.map((name) => jwk(makePair(name)));
+  await must(client.arm('PUT', '/resourceGroups/bench', { location: 'norwayeast' }));
+  await must(
+    client.arm('PUT', `/resourceGroups/bench/providers/Microsoft.KeyVault/managedHSMs/${HSM}`, {
+      location: 'norwayeast',
+      sku: { family: 'B', name: 'Standard_B1' },
+      properties: { tenantId: connection.tenantId, initialAdminObjectIds: [connection.servicePrincipal.objectId] },
+    }),
+  );
+  await must(client.hsm(HSM, 'POST', '/securitydomain/download', { certificates, required: 2 }));
+  while ((await client.hsm(HSM, 'GET', '/securitydomain/download/pending')).json.status !== 'Success') await pause(500);
+}
+
+/** The answer, if it is a good one. */
+export async function must<Answer extends { readonly status: number; readonly json: unknown }>(asked: Promise<Answer>): Promise<Answer> {
+  const answer = await asked;
+  if (answer.status >= 300) throw new Error(`the service answered ${answer.status}: ${JSON.stringify(answer.json)}`);
+  return answer;
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((wake) => setTimeout(wake, milliseconds));
+}
