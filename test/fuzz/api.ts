@@ -1,0 +1,118 @@
+// The whole API: every operation of the published descriptions and of our own route tables, with every method, content type and almost-right body, as
+// callers with and without rights. No answer may be a 5xx, none may be missing, and after all of them the service does its work.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { House } from '../house.ts';
+import { mutatedJson } from './mutate.ts';
+import type { Random } from './random.ts';
+
+const FOLDER = resolve(import.meta.dirname, '../../../shared/spec/openapi/data-plane');
+const EXAMPLES = resolve(import.meta.dirname, '../../../shared/spec/data-plane-examples.json');
+
+export interface Aim {
+  readonly method: string;
+  /** With `{parameters}`. */
+  readonly path: string;
+  readonly bodies: readonly unknown[];
+}
+
+/** Every operation of the published data plane, newest documents included. Any recorded body is almost right for any of them. */
+export function publishedAims(): readonly Aim[] {
+  const bodies = recordedBodies();
+  const aims = new Map<string, Aim>();
+  for (const file of readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.json') || file.includes('raw')) continue;
+    const document: { paths?: Record<string, Record<string, unknown>> } = JSON.parse(readFileSync(join(FOLDER, file), 'utf8'));
+    for (const [path, methods] of Object.entries(document.paths ?? {})) {
+      for (const method of Object.keys(methods)) aims.set(`${method} ${path}`, { method: method.toUpperCase(), path, bodies });
+    }
+  }
+  return [...aims.values()];
+}
+
+function recordedBodies(): readonly unknown[] {
+  const { cases }: { cases: { request: { body?: unknown } }[] } = JSON.parse(readFileSync(EXAMPLES, 'utf8'));
+  return cases.map(({ request }) => request.body).filter((body) => body !== undefined);
+}
+
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'];
+const TYPES = [
+  'application/json',
+  'application/json; charset=utf-16',
+  'text/plain',
+  'application/x-www-form-urlencoded',
+  'multipart/form-data; boundary=x',
+];
+const SEGMENTS = [
+  'fuzz-ec',
+  'fuzz-rsa',
+  'fuzz-oct',
+  'nothing',
+  '0'.repeat(32),
+  '..',
+  '%2e%2e',
+  '%00',
+  '%',
+  '%ff',
+  '__proto__',
+  'a'.repeat(3000),
+  'é',
+  ' ',
+  '~',
+  'a;b',
+  '*',
+];
+const VERSIONS = ['7.6', '7.5', '7.2', '2025-07-01', '2026-05-01-preview', '', '0', '7.6%00', '__proto__'];
+const QUERIES = [
+  'maxresults=1',
+  'maxresults=-1',
+  'maxresults=x',
+  '$skiptoken=%',
+  '$filter=',
+  '$filter=principalId%20eq%20x',
+  '__proto__=1',
+  'constructor=1',
+  '%',
+];
+
+export interface Shot {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | undefined;
+}
+
+/** One request that nobody in their right mind would send. */
+export function shotAt(aim: Aim, random: Random): Shot {
+  const path = aim.path
+    .split('?')[0]
+    ?.replace(/\{[^}]+\}/g, () => random.of(random.oneIn(2) ? SEGMENTS.slice(0, 5) : SEGMENTS))
+    .replace(/^\/{0,1}/, random.oneIn(20) ? '//' : '/');
+  const query = [`api-version=${random.oneIn(3) ? random.of(VERSIONS) : '7.6'}`, ...(random.oneIn(4) ? [random.of(QUERIES)] : [])].join(
+    '&',
+  );
+  const value = mutatedJson(random.of(aim.bodies), random);
+  const text = random.oneIn(12) ? JSON.stringify(value).slice(0, -1 - random.below(8)) : JSON.stringify(value);
+  return {
+    method: random.oneIn(8) ? random.of(METHODS) : aim.method,
+    path: `${path}?${query}`,
+    headers: {
+      // Node leaves it out where a method has no body as a rule, and what follows would be the next request.
+      'content-length': String(Buffer.byteLength(text)),
+      'content-type': random.oneIn(5) ? random.of(TYPES) : 'application/json',
+      ...(random.oneIn(10) ? { 'x-http-method': random.of(METHODS) } : {}),
+    },
+    body: text,
+  };
+}
+
+/** Sends it; the answer's status and error code, in a word. Throws for an answer that no request may get. */
+export async function shoot(house: House, hsm: string, { method, path, headers, body }: Shot, token: string | null): Promise<string> {
+  const url = `https://${hsm}.${house.connection.managedHsmSuffix}${path}`;
+  const got = await house.call(method, url, { body, headers, token }).catch((cause: Error) => {
+    throw new Error(`${method} ${path} ${JSON.stringify(headers)} with ${body}: ${cause.message}`, { cause });
+  });
+  if (got.status >= 500 && got.status !== 501) throw new Error(`${method} ${path} with ${body} was answered ${got.status}: ${got.text}`);
+  return `${got.status} ${got.json.error?.code ?? ''}`;
+}

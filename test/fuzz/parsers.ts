@@ -1,0 +1,119 @@
+// Every parser that faces the network or a file, by itself: it takes any bytes and either understands them or refuses them in its own words.
+
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { Failure } from '../../src/core/failure.ts';
+import { readPrivateJwk } from '../../src/crypto/private-jwk.ts';
+import { readCustodians } from '../../src/crypto/security-domain/certificate.ts';
+import { decodeDomain, exportSecurityDomain, recoverSecurityDomain } from '../../src/crypto/security-domain/content.ts';
+import { makeRestoreBlob, openSecurityDomain, readSecurityDomain } from '../../src/crypto/security-domain/file.ts';
+import { openDirect, openWithKey, sealDirect, sealToKey } from '../../src/crypto/security-domain/jwe.ts';
+import { parseDuration } from '../../src/hsm/keys/duration.ts';
+import { ShellError } from '../../src/shell/errors.ts';
+import { parse } from '../../src/shell/parser.ts';
+import { rsaPair } from '../unit/crypto/safe.ts';
+import { certificateOf, custodianOf, jwk, makePair } from '../unit/security-domain/ceremony.ts';
+import { inAWord, type Target } from './hunt.ts';
+
+/** Runs the parser; only refusals of this kind are answers. */
+function refusing<Refusal extends Error>(kind: new (...given: never[]) => Refusal, run: (input: Buffer) => unknown) {
+  return (input: Buffer): string => {
+    try {
+      const taken = run(input);
+      return `taken ${typeof taken}`;
+    } catch (error) {
+      if (error instanceof kind) return inAWord(error.message);
+      throw error;
+    }
+  };
+}
+
+function text(value: unknown): Buffer {
+  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
+}
+
+/** JSON is parsed by the platform before any of our parsers sees it; what is no JSON is another target's business. */
+function parsed(input: Buffer): Record<string, unknown> {
+  try {
+    return Object(JSON.parse(input.toString('utf8')));
+  } catch {
+    throw new Failure(400, 'BadParameter', 'no JSON');
+  }
+}
+
+const pairs = ['one', 'two', 'three'].map((name) => makePair(name));
+const certificates = pairs.map((pair) => certificateOf(pair));
+const exchangePair = makePair('exchange');
+const exchange = { privateKey: createPrivateKey(exchangePair.pem), certificateDer: exchangePair.der };
+const domain = { domainId: '11111111-2222-4333-8444-555555555555', domainKey: randomBytes(32) };
+const domainFile = exportSecurityDomain(domain, certificates, 2);
+const contentKey = randomBytes(64);
+const keyPair = rsaPair(2048);
+
+export const PARSERS: readonly Target[] = [
+  {
+    name: 'private-jwk',
+    seeds: () => [
+      text(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })),
+      ...['P-256', 'secp256k1', 'P-384', 'P-521'].map((namedCurve) =>
+        text(generateKeyPairSync('ec', { namedCurve }).privateKey.export({ format: 'jwk' })),
+      ),
+      text({ kty: 'oct', k: randomBytes(32).toString('base64url') }),
+    ],
+    feed: refusing(Failure, (input) => readPrivateJwk(onlyText(parsed(input)))),
+  },
+  {
+    name: 'custodian-certificates',
+    seeds: () => [text({ certificates: pairs.map((pair) => jwk(pair)), required: 2 })],
+    feed: refusing(Failure, (input) => {
+      const { certificates: given, required } = parsed(input);
+      return readCustodians(given, required);
+    }),
+  },
+  {
+    name: 'security-domain-file',
+    seeds: () => [text(domainFile)],
+    feed: refusing(Failure, (input) =>
+      decodeDomain(openSecurityDomain(readSecurityDomain(input.toString('utf8')), pairs.map(custodianOf))),
+    ),
+  },
+  {
+    name: 'restore-blob',
+    seeds: () => {
+      const blobs = [...openSecurityDomain(readSecurityDomain(domainFile), pairs.map(custodianOf))].map(([tag, plain]) => ({ tag, plain }));
+      return [text(makeRestoreBlob(blobs, certificateOf(exchangePair)))];
+    },
+    feed: refusing(Failure, (input) => recoverSecurityDomain(input.toString('utf8'), exchange)),
+  },
+  {
+    name: 'jwe-direct',
+    seeds: () => [text(sealDirect(Buffer.from('content'), contentKey, 'kid'))],
+    feed: refusing(Failure, (input) => openDirect(input.toString('utf8'), contentKey, 'kid')),
+  },
+  {
+    name: 'jwe-rsa',
+    seeds: () => [text(sealToKey(Buffer.from('content'), keyPair.publicKey))],
+    feed: refusing(Failure, (input) => openWithKey(input.toString('utf8'), keyPair.privateKey)),
+  },
+  {
+    name: 'duration',
+    seeds: () => ['P90D', 'P2Y', 'P1Y2M3D'].map(text),
+    feed: refusing(Failure, (input) => parseDuration(input.toString('utf8')) ?? 'none'),
+  },
+  {
+    name: 'cmdlet-language',
+    seeds: () =>
+      [
+        'Add-AzKeyVaultKey -HsmName "my-hsm" -Name $name -KeyType RSA -Size 3072',
+        '$x = @{ a = 1; b = (1, 2) }; foreach ($i in 1..3) { if ($i -gt 1) { "$($i)" } else { $x.a } }',
+        "Get-AzKeyVaultKey | Where-Object { $_.Enabled -eq $true } | Select-Object Name, 'Id'",
+        'openssl req -newkey rsa:2048 -nodes -keyout cert_0.key -x509 -days 365 -out cert_0.cer -subj "/CN=custodian 0"',
+      ].map(text),
+    feed: refusing(ShellError, (input) => parse(input.toString('utf8'))),
+  },
+];
+
+/** What the door's shapes let through to the parser: members that are text. */
+function onlyText(value: Record<string, unknown>): { kty: string } & Record<string, string> {
+  const members = Object.entries(value).filter(([, member]) => typeof member === 'string');
+  return { kty: 'none', ...(Object.fromEntries(members) as Record<string, string>) };
+}
