@@ -2,11 +2,12 @@
 // Source: "Azure Managed HSM scaling guidance" (operations a second, one key, at least one partition available).
 
 import type { KeySpec } from '../src/crypto/types.ts';
+import { must } from '../test/clients/ready.ts';
 import { digits, figure, table } from './figures.ts';
 import { type Hits, hit, type Request } from './load.ts';
 import type { Use, UseOperation } from './operations-table.ts';
 import { interleaved, type Section } from './section.ts';
-import { activatedHsm, type Bench, HSM, must, startService } from './service.ts';
+import { activatedHsm, type Bench, HSM, startService } from './service.ts';
 import { bodyFor, keyNameFor, prepareUses } from './uses.ts';
 
 /** The published columns, in their order. */

@@ -2,22 +2,19 @@
 // filled over the wire like anybody's.
 
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type ConnectionFile, readConnectionFile } from '../src/connection-file.ts';
-import { type Plain, signIn, tokenFor } from '../test/clients/plain.ts';
-import { jwk, makePair } from '../test/unit/security-domain/ceremony.ts';
+import { type Plain, tokenFor } from '../test/clients/plain.ts';
+import { activatedFor } from '../test/clients/ready.ts';
 import type { Request } from './load.ts';
 import { pinned } from './processor.ts';
 
 const here = resolve(import.meta.dirname, '..');
 export const HSM = 'bench';
-const CRYPTO_USER = '21dbd100-6940-42c2-9190-5d6cb909625b';
-const CRYPTO_OFFICER = '515eb02d-2335-4d2d-92f2-b1cbdf9c3778';
 const API_VERSION = '7.6';
 
 export interface Started {
@@ -65,15 +62,8 @@ export interface Bench {
 }
 
 /** An activated HSM on which the first service principal may do everything with keys. */
-export async function activatedHsm(service: Started): Promise<Bench> {
-  const { connection } = service;
-  const client = await signIn(connection);
-  await provisionAndActivate(service, client);
-  for (const role of [CRYPTO_USER, CRYPTO_OFFICER]) {
-    const roleDefinitionId = `Microsoft.KeyVault/providers/Microsoft.Authorization/roleDefinitions/${role}`;
-    const properties = { roleDefinitionId, principalId: connection.servicePrincipal.objectId };
-    await must(client.hsm(HSM, 'PUT', `/providers/Microsoft.Authorization/roleAssignments/${randomUUID()}`, { properties }));
-  }
+export async function activatedHsm({ connection }: Started): Promise<Bench> {
+  const client = await activatedFor(connection, HSM);
   const token = await tokenFor(connection, connection.managedHsmResource);
   const host = `${HSM}.${connection.managedHsmSuffix}`;
   const port = Number(new URL(connection.resourceManager).port);
@@ -88,32 +78,4 @@ export async function activatedHsm(service: Started): Promise<Bench> {
       token,
     }),
   };
-}
-
-const custodians = ['one', 'two', 'three'];
-
-/** From an empty service to an active HSM: resource group, HSM, download of the security domain, waiting until it is active. */
-export async function provisionAndActivate({ connection }: Started, client: Plain): Promise<void> {
-  const certificates = custodians.map((name) => jwk(makePair(name)));
-  await must(client.arm('PUT', '/resourceGroups/bench', { location: 'norwayeast' }));
-  await must(
-    client.arm('PUT', `/resourceGroups/bench/providers/Microsoft.KeyVault/managedHSMs/${HSM}`, {
-      location: 'norwayeast',
-      sku: { family: 'B', name: 'Standard_B1' },
-      properties: { tenantId: connection.tenantId, initialAdminObjectIds: [connection.servicePrincipal.objectId] },
-    }),
-  );
-  await must(client.hsm(HSM, 'POST', '/securitydomain/download', { certificates, required: 2 }));
-  while ((await client.hsm(HSM, 'GET', '/securitydomain/download/pending')).json.status !== 'Success') await pause(500);
-}
-
-/** The answer, if it is a good one. */
-export async function must<Answer extends { readonly status: number; readonly json: unknown }>(asked: Promise<Answer>): Promise<Answer> {
-  const answer = await asked;
-  if (answer.status >= 300) throw new Error(`the service answered ${answer.status}: ${JSON.stringify(answer.json)}`);
-  return answer;
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((wake) => setTimeout(wake, milliseconds));
 }

@@ -5,11 +5,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { signIn } from '../test/clients/plain.ts';
+import { provisionAndActivate } from '../test/clients/ready.ts';
 import { alone } from './anchors.ts';
 import { digits, figure, ranged, type Target, table, targetTable } from './figures.ts';
 import { memory, processorTime } from './processor.ts';
 import { interleaved, type Section } from './section.ts';
-import { provisionAndActivate, startService } from './service.ts';
+import { HSM, startService } from './service.ts';
 
 const RSA_2048 = 'RS256 sign, RSA-2048';
 const MEMORY_LIMIT = 140;
@@ -103,7 +104,7 @@ async function activation(cores: readonly number[]): Promise<number> {
   try {
     const client = await signIn(service.connection);
     const before = processorTime(service.pid);
-    await provisionAndActivate(service, client);
+    await provisionAndActivate(service.connection, client, HSM);
     return processorTime(service.pid) - before;
   } finally {
     await service.stop();

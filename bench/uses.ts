@@ -1,9 +1,10 @@
 // Keys for the operations that are measured, and the request that performs each.
 
 import type { KeySpec } from '../src/crypto/types.ts';
+import { must } from '../test/clients/ready.ts';
 import type { Request } from './load.ts';
 import { type Use, type UseOperation, valueFor } from './operations-table.ts';
-import { type Bench, HSM, must } from './service.ts';
+import { type Bench, HSM } from './service.ts';
 
 /** Makes one key for each kind, and gives the request of each operation by its name. */
 export async function prepareUses(bench: Bench, uses: readonly Use[]): Promise<ReadonlyMap<string, Request>> {
