@@ -13,6 +13,7 @@ usage: ./strongroom [--data DIR] COMMAND …
   -Command "…"               one line
   shell                      a prompt
   connect CLIENT             what points a client here: az, powershell, js, python, go, java, terraform, env
+  byok wrap                  a key of your own, wrapped for an HSM into a .byok file; needs no service
   doctor                     looks at names, ports, trust and versions, and says how to mend each
   --version                  the version
 
@@ -29,6 +30,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   '-command':  async (args, data) => (await loadShell(data)).script(args.join(' '), {}),
   shell:       async (_args, data) => (await loadShell(data)).prompt(),
   connect:     async (args, data) => (await import('./connect.ts')).runConnect(withData(args, data)),
+  byok:        async (args) => (await import('./byok.ts')).runByok(args, (await import('./shell/node-host.ts')).nodeHost()),
   doctor:      async (args, data) => (await import('./doctor.ts')).runDoctorCommand(withData(args, data)),
   help:        async () => print(HELP),
   '-h':        async () => print(HELP),

@@ -32,7 +32,8 @@ const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'connect.ts': ['core', 'shell', 'connection-file.ts'],
   'doctor.ts': ['core', 'shell', 'connection-file.ts'],
   'quickstart.ts': ['core', 'shell', 'connection-file.ts', 'config.ts'],
-  'cli.ts': ['core', 'shell', 'main.ts', 'config.ts', 'connection-file.ts', 'connect.ts', 'doctor.ts', 'quickstart.ts'],
+  'byok.ts': ['core', 'crypto', 'shell', 'config.ts'],
+  'cli.ts': ['core', 'shell', 'main.ts', 'config.ts', 'connection-file.ts', 'byok.ts', 'connect.ts', 'doctor.ts', 'quickstart.ts'],
 };
 
 /** Packages with one home: what only one folder may import. */

@@ -104,7 +104,7 @@ export class ScriptedHost implements Host {
     const file = this.files.get(this.resolve(path));
     if (this.unreadable.has(this.resolve(path))) throw new ShellError(`cannot read '${path}': permission denied`, { category: 'file' });
     if (file === undefined) throw new ShellError(`'${path}' does not exist`, { category: 'file' });
-    return typeof file === 'string' ? new TextEncoder().encode(file) : file;
+    return typeof file === 'string' ? new TextEncoder().encode(file) : Uint8Array.from(file);
   }
 
   async writeText(path: string, data: string, options?: { mode?: number }): Promise<void> {

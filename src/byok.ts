@@ -1,0 +1,167 @@
+// `strongroom byok wrap`: a key of one's own, wrapped for a key exchange key into a .byok file. Works on a machine that has no service and no network;
+// the key itself is never printed, and neither it nor its passphrase is ever an argument.
+
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import * as v from 'valibot';
+import { UsageError } from './config.ts';
+import { KeyFileError, openKeyFile } from './core/key-file.ts';
+import { makeByokFile } from './crypto/byok-file.ts';
+import type { KeyMaterial } from './crypto/types.ts';
+import type { Host } from './shell/host.ts';
+
+export const BYOK_HELP = `usage: ./strongroom byok wrap --key FILE --kek FILE [--kid KID] --out FILE [--raw] [--passphrase-file FILE] [--force]
+
+Wraps a key for a key exchange key, into a .byok file that only the HSM of that key can open. No service is needed for it.
+  --key FILE               the key: a private key in PEM, PKCS#8 (DER) or PKCS#12; with --raw the bytes of a symmetric key
+  --raw                    the file holds the 16 to 64 bytes of a symmetric key, and nothing else
+  --kek FILE               the public half of the key exchange key: PEM, a JSON Web Key, or the key as the HSM shows it
+  --kid KID                its identifier, https://HSM/keys/NAME/VERSION; needed where the file does not have it
+  --out FILE               the file to write
+  --passphrase-file FILE   what opens the key, in the first line of a file, or of stdin with -; asked for otherwise
+  --force                  replaces a file that is there
+`;
+
+const KID = /^https:\/\/[^/?#\s]+\/keys\/[0-9a-z-]{1,127}(?:\/[0-9a-f]{32})?\/?$/i;
+const SHORTEST_KEK = 2048;
+
+/** Returns the exit status. Throws UsageError, and Error with words for the terminal. */
+export async function runByok(args: readonly string[], host: Host): Promise<number> {
+  if (args.length === 0 || args.some((word) => word === '--help' || word === '-h' || word === 'help')) {
+    host.stdout(BYOK_HELP);
+    return 0;
+  }
+  const { key, kek, kid, out, raw, force, passphraseFile } = readArguments(args);
+  if (!force && (await host.exists(out))) throw new Error(`'${out}' is there already; --force replaces it`);
+  const recipient = readKek(await host.readBytes(kek), kek, kid);
+  const made = makeByokFile(await readKey(host, key, raw, passphraseFile), recipient.key, recipient.kid);
+  await host.writeText(out, made.text);
+  const { words, type } = described(made.material);
+  host.stderr(`wrapped ${words} for ${recipient.kid} into '${out}'\n`);
+  host.stderr(`bring it in with: ./strongroom Add-AzKeyVaultKey -HsmName HSM -Name NAME -KeyType ${type} -KeyFilePath ${out}\n`);
+  return 0;
+}
+
+function readArguments(args: readonly string[]) {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean', default: false } as const;
+  const options = { key: text, kek: text, kid: text, out: text, 'passphrase-file': text, raw: flag, force: flag };
+  const { values, positionals } = parsed(() => parseArgs({ args: [...args], options, allowPositionals: true }));
+  if (positionals.length !== 1 || positionals[0] !== 'wrap') throw new UsageError(`there is one thing to do: byok wrap\n\n${BYOK_HELP}`);
+  const { key, kek, out, kid, raw, force, 'passphrase-file': passphraseFile } = values;
+  if (key === undefined || kek === undefined || out === undefined)
+    throw new UsageError(`--key, --kek and --out are needed\n\n${BYOK_HELP}`);
+  if (raw && passphraseFile !== undefined) throw new UsageError('--raw: the bytes of a symmetric key have no passphrase');
+  return { key, kek, out, kid, raw, force, passphraseFile };
+}
+
+function parsed<Result>(parse: () => Result): Result {
+  try {
+    return parse();
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\n\n${BYOK_HELP}`);
+  }
+}
+
+const Jwk = v.object({
+  kty: v.string(),
+  n: v.string(),
+  e: v.string(),
+  kid: v.optional(v.string()),
+  key_ops: v.optional(v.array(v.string())),
+});
+/** A key bundle, or the JSON Web Key alone. */
+const KekJson = v.union([
+  v.pipe(
+    v.object({ key: Jwk }),
+    v.transform(({ key }) => key),
+  ),
+  Jwk,
+]);
+
+interface Kek {
+  readonly key: KeyObject;
+  readonly kid: string;
+}
+
+/** The public half and the name of the key exchange key, found fit for wrapping. */
+function readKek(file: Uint8Array, path: string, given: string | undefined): Kek {
+  const text = Buffer.from(file).toString('utf8');
+  const jwk = v.safeParse(KekJson, jsonOf(text));
+  const key = publicKey(jwk.success ? { key: { kty: 'RSA', n: jwk.output.n, e: jwk.output.e }, format: 'jwk' } : text, path);
+  const { kid: written, key_ops: ops = ['import'] } = jwk.success ? jwk.output : {};
+  if (key.asymmetricKeyType !== 'rsa' || (key.asymmetricKeyDetails?.modulusLength ?? 0) < SHORTEST_KEK) {
+    throw new Error(`'${path}' is not an RSA key of ${SHORTEST_KEK} bits or more`);
+  }
+  if (ops.length !== 1 || ops[0] !== 'import')
+    throw new Error(`the key in '${path}' is no key exchange key: its only operation must be import`);
+  const kid = given ?? written;
+  if (kid === undefined) throw new UsageError(`--kid is needed: '${path}' does not say what the key exchange key is called`);
+  if (written !== undefined && kid !== written) throw new Error(`--kid is not the key in '${path}', which is ${written}`);
+  if (!KID.test(kid)) throw new Error(`'${kid}' is not the identifier of a key, https://HSM/keys/NAME/VERSION`);
+  return { key, kid };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A private key would do for node:crypto, but it is not what anybody should have of a key exchange key. */
+function publicKey(key: Parameters<typeof createPublicKey>[0], path: string): KeyObject {
+  if (typeof key === 'string' && /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key))
+    throw new Error(`'${path}' holds a private key; --kek wants the public one`);
+  try {
+    return createPublicKey(key);
+  } catch {
+    throw new Error(`'${path}' is no RSA public key in PEM or JSON that can be read`);
+  }
+}
+
+async function readKey(host: Host, path: string, raw: boolean, passphraseFile: string | undefined): Promise<KeyObject | Buffer> {
+  const file = await host.readBytes(path);
+  if (raw) {
+    if (file.every(isPrintable))
+      host.stderr(`warning: every byte of '${path}' is a character; a key in hexadecimal or base64 is not the key itself\n`);
+    return Buffer.from(file.buffer, file.byteOffset, file.length);
+  }
+  const given = passphraseFile === undefined ? undefined : await passphraseIn(host, passphraseFile);
+  try {
+    return await openKeyFile(file, given).catch(async (error) => {
+      if (!(error instanceof KeyFileError) || error.reason !== 'protected') throw error;
+      return openKeyFile(file, await host.readSecret(`passphrase of '${path}': `));
+    });
+  } catch (error) {
+    if (!(error instanceof KeyFileError)) throw error;
+    const hint = error.reason === 'unreadable' && file.length <= 64 ? '; the bytes of a symmetric key are given with --raw' : '';
+    throw new Error(`cannot take the key from '${path}': ${error.message}${hint}`);
+  } finally {
+    file.fill(0);
+  }
+}
+
+function isPrintable(byte: number): boolean {
+  return (byte >= 0x20 && byte < 0x7f) || byte === 0x0a || byte === 0x0d;
+}
+
+async function passphraseIn(host: Host, path: string): Promise<string> {
+  const text = path === '-' ? await host.readSecret('') : (await host.readText(path)).split(/\r?\n/, 1)[0];
+  if (text === undefined || text === '') throw new Error(`there is no passphrase in ${path === '-' ? 'stdin' : `'${path}'`}`);
+  return text;
+}
+
+function described(material: KeyMaterial): { words: string; type: string } {
+  switch (material.kty) {
+    case 'RSA-HSM':
+      return { words: `an RSA key of ${material.size} bits`, type: 'RSA' };
+    case 'EC-HSM':
+      return { words: `a key on curve ${material.crv}`, type: 'EC' };
+    case 'oct-HSM':
+      return { words: `a symmetric key of ${material.size} bits`, type: 'oct' };
+    case 'AKP-HSM':
+      return { words: `a key of ${material.alg}`, type: 'AKP' };
+  }
+}
