@@ -28,8 +28,9 @@ export const connectionFileShape = v.object({
   caBundleFile: text,
   tenantId: text,
   subscriptionId: text,
-  user: v.object({ userPrincipalName: text, objectId: text, password: text }),
-  servicePrincipal: v.object({ clientId: text, objectId: text, clientSecret: text }),
+  /** Password and secret are those of the first start, and empty once they have been changed. */
+  user: v.object({ userPrincipalName: text, objectId: text, password: v.string() }),
+  servicePrincipal: v.object({ clientId: text, objectId: text, clientSecret: v.string() }),
 });
 
 export type ConnectionFile = v.InferOutput<typeof connectionFileShape>;

@@ -30,6 +30,7 @@ import { hsmPort } from './hsm/lifecycle.ts';
 import { returnUnconfirmed } from './hsm/pool.ts';
 import { hsmRoom } from './hsm/room.ts';
 import { sweepHsms } from './hsm/sweep.ts';
+import { directoryPort } from './identity/directory.ts';
 import { type OpenTenant, openTenant } from './identity/open-tenant.ts';
 import { identityRoom } from './identity/room.ts';
 import { sweepIdentity } from './identity/sweep.ts';
@@ -54,9 +55,13 @@ export interface HouseParts {
 
 /** Every room, in the same order on every thread: a row is known by its numbers. */
 export function buildRooms(parts: HouseParts): readonly Room[] {
-  // The directory keeps no memberships.
-  const groupsOf = async (): Promise<readonly string[]> => [];
-  return [hsmRoom({ ...parts, groupsOf }), identityRoom(parts), graphRoom(parts), managementRoom({ ...parts, hsms: hsmPort(parts) })];
+  const directory = directoryPort(parts);
+  return [
+    hsmRoom({ ...parts, groupsOf: directory.groupsOf }),
+    identityRoom(parts),
+    graphRoom({ ...parts, directory }),
+    managementRoom({ ...parts, hsms: hsmPort(parts) }),
+  ];
 }
 
 /** What a worker thread is started with. */

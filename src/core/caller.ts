@@ -45,7 +45,13 @@ export type Audience = 'hsm' | 'management' | 'graph';
 export type TokenCheck =
   | { readonly valid: true; readonly caller: SignedIn }
   /** `description` goes into the challenge: it names what is wrong and repeats nothing of the token. */
-  | { readonly valid: false; readonly description: string };
+  | { readonly valid: false; readonly description: string; readonly ended?: SessionEnded };
+
+/** The token was good, and what it stands for ended before its time: clients that are told so ask for another one at once. */
+export interface SessionEnded {
+  /** Unix seconds: only a token from after this is of use. */
+  readonly notBefore: number;
+}
 
 /** Verifies a bearer token: signature, issuer, audience, lifetime, tenant, and that its principal still exists and is enabled. */
 export type VerifyToken = (token: string, audience: Audience) => Promise<TokenCheck>;

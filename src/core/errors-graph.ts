@@ -29,3 +29,44 @@ export function meNeedsAUser(): Failure {
 export function insufficientPrivileges(): Failure {
   return new Failure(403, 'Authorization_RequestDenied', 'Insufficient privileges to complete the operation.');
 }
+
+/** `property` has a value that another object has and only one may have. */
+export function objectConflict(property: string): Failure {
+  return new Failure(400, 'Request_BadRequest', `Another object with the same value for property ${property} already exists.`);
+}
+
+export function passwordTooSimple(): Failure {
+  const message = 'The specified password does not comply with password complexity requirements. Please provide a different password.';
+  return new Failure(400, 'Request_BadRequest', message);
+}
+
+/** Nobody could ever change the directory again. */
+export function lastAdministrator(): Failure {
+  const message = 'This is the last Global Administrator who can sign in. Make somebody else one first.';
+  return new Failure(400, 'Request_BadRequest', message);
+}
+
+/** `most`: how many objects of this kind the directory holds. */
+export function directoryQuota(most: number): Failure {
+  const message = `The directory object quota limit has been exceeded: ${most} objects of this kind. Delete some to make room.`;
+  return new Failure(403, 'Directory_QuotaExceeded', message);
+}
+
+export function applicationUnknown(appId: string): Failure {
+  const message = `The appId '${appId}' of the service principal does not reference a valid application object.`;
+  return new Failure(400, 'Request_BadRequest', message);
+}
+
+export function servicePrincipalExists(appId: string): Failure {
+  const message = `The service principal cannot be created, updated, or restored because the service principal name ${appId} is already in use.`;
+  return new Failure(409, 'Request_MultipleObjectsWithSameKeyValue', message);
+}
+
+export function credentialUnknown(keyId: string): Failure {
+  return new Failure(400, 'Request_BadRequest', `No credentials found to be removed with the keyId '${keyId.slice(0, 100)}'.`);
+}
+
+/** `most`: characters of JSON. */
+export function tooMuchDetail(most: number): Failure {
+  return new Failure(400, 'Request_BadRequest', `The properties of an application may have ${most} characters at most.`);
+}

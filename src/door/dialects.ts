@@ -1,5 +1,6 @@
 // The only place that knows error JSON, challenges and the headers that go with every answer: one row for each wire format that our clients expect.
 
+import type { SessionEnded } from '../core/caller.ts';
 import { badParameter, noContentProvided } from '../core/errors-keyvault.ts';
 import { Failure } from '../core/failure.ts';
 import type { Dialect } from '../core/route.ts';
@@ -14,12 +15,18 @@ export interface Habits {
   successHeaders(exchange: Exchange): Record<string, string>;
   /** The body of an error. */
   error(failure: Failure, exchange: Exchange): unknown;
-  /** `description` is undefined when there was no token at all. */
-  challenge(exchange: Exchange, description: string | undefined): Answer;
+  challenge(exchange: Exchange, refusal: Refusal): Answer;
   /** A request whose path, query or body is not what the operation takes. `message` is the shape's own. */
   malformed(message: string, empty: boolean): Failure;
   notFound(path: string): Failure;
   internal(): Failure;
+}
+
+/** Why a caller is not known. */
+export interface Refusal {
+  /** Undefined when there was no token at all. */
+  readonly description: string | undefined;
+  readonly ended?: SessionEnded | undefined;
 }
 
 export interface Place {
@@ -68,8 +75,9 @@ function keyvault({ urls, tenantId, version }: Place): Habits {
       return { 'x-ms-keyvault-network-info': `conn_type=${family};addr=${address};act_addr_fam=${family};` };
     },
     error: envelope,
-    challenge: (exchange, description) => {
-      const answer = { status: 401, headers: { ...headers(exchange), 'content-type': JSON_TYPE, 'www-authenticate': bearer } };
+    challenge: (exchange, { description, ended }) => {
+      const asked = `${bearer}${claimsChallenge(ended, ', ')}`;
+      const answer = { status: 401, headers: { ...headers(exchange), 'content-type': JSON_TYPE, 'www-authenticate': asked } };
       if (description !== undefined)
         return { ...answer, body: JSON.stringify(envelope(new Failure(401, 'Unauthorized', description), exchange)) };
       return { ...answer, body: exchange.method === 'GET' ? 'OK' : undefined };
@@ -100,7 +108,7 @@ function arm({ urls, tenantId }: Place): Habits {
     headers,
     successHeaders: () => ({}),
     error: envelope,
-    challenge: (exchange, description) => {
+    challenge: (exchange, { description, ended }) => {
       const words = description ?? "Authentication failed. The 'Authorization' header is missing.";
       const code = description === undefined ? 'AuthenticationFailed' : armTokenCode(description);
       return {
@@ -108,7 +116,7 @@ function arm({ urls, tenantId }: Place): Habits {
         headers: {
           ...headers(exchange),
           'content-type': JSON_TYPE,
-          'www-authenticate': `Bearer authorization_uri="${urls.origin}/${tenantId}", error="invalid_token", error_description="${words.replaceAll('"', "'")}"`,
+          'www-authenticate': `Bearer authorization_uri="${urls.origin}/${tenantId}", ${claimsChallenge(ended) || 'error="invalid_token"'}, error_description="${words.replaceAll('"', "'")}"`,
         },
         body: JSON.stringify(envelope(new Failure(401, code, words))),
       };
@@ -117,6 +125,17 @@ function arm({ urls, tenantId }: Place): Habits {
     notFound: (path) => new Failure(404, 'NotFound', `The resource manager has nothing at '${path}'.`),
     internal: () => new Failure(500, 'InternalServerError', 'The service could not complete the request; its log says why.'),
   };
+}
+
+/**
+ * Continuous access evaluation: clients ask once more, for a token with these claims, past their caches. The JSON is padded with blanks so that its
+ * base64 has no `=`: the Python SDK splits at every one. Source: Microsoft identity platform, claims challenges.
+ */
+function claimsChallenge(ended: SessionEnded | undefined, before = ''): string {
+  if (ended === undefined) return '';
+  const json = JSON.stringify({ access_token: { nbf: { essential: true, value: String(ended.notBefore) } } });
+  const claims = Buffer.from(json.padEnd(Math.ceil(json.length / 3) * 3)).toString('base64');
+  return `${before}error="insufficient_claims", claims="${claims}"`;
 }
 
 /** Clients tell these four apart; the words are those of the token check. */
@@ -196,12 +215,12 @@ function graph({ urls, tenantId }: Place): Habits {
     headers,
     successHeaders: () => ({}),
     error: envelope,
-    challenge: (exchange, description) => ({
+    challenge: (exchange, { description, ended }) => ({
       status: 401,
       headers: {
         ...headers(exchange),
         'content-type': JSON_TYPE,
-        'www-authenticate': `Bearer realm="", authorization_uri="${urls.origin}/${tenantId}/oauth2/authorize"`,
+        'www-authenticate': `Bearer realm="", authorization_uri="${urls.origin}/${tenantId}/oauth2/authorize"${claimsChallenge(ended, ', ')}`,
       },
       body: JSON.stringify(envelope(new Failure(401, 'InvalidAuthenticationToken', description ?? 'Access token is empty.'), exchange)),
     }),

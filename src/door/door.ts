@@ -14,7 +14,7 @@ import type { Admitted, Room, ServedRow, Visit } from '../core/route.ts';
 import type { Urls } from '../core/urls.ts';
 import { clientAddresses } from './client-address.ts';
 import { type Carried, parseCall, readBody, readQuery } from './decode.ts';
-import { dialects, type Habits } from './dialects.ts';
+import { dialects, type Habits, type Refusal } from './dialects.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { type Arrival, arrivals, overrideMethod, PREFIX, routed } from './hosts.ts';
 import type { DoorMetrics } from './metrics.ts';
@@ -174,7 +174,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     if (!served.anonymous) {
       const refusal = await authenticate(passage, name, request);
       if (refusal !== undefined) {
-        send(request, reply, habits.challenge(exchangeOf(request), refusal.description), served.path, name);
+        send(request, reply, habits.challenge(exchangeOf(request), refusal), served.path, name);
         return;
       }
     }
@@ -199,15 +199,11 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   }
 
   /** Undefined when the caller is known now; else why not. */
-  async function authenticate(
-    passage: Passage,
-    name: Room['name'],
-    request: FastifyRequest,
-  ): Promise<{ description: string | undefined } | undefined> {
+  async function authenticate(passage: Passage, name: Room['name'], request: FastifyRequest): Promise<Refusal | undefined> {
     const [, token] = /^bearer +([^\s]+)$/i.exec(request.headers.authorization ?? '') ?? [];
     if (token === undefined) return { description: undefined };
     const check = await verifyToken(token, AUDIENCES[name]);
-    if (!check.valid) return { description: check.description };
+    if (!check.valid) return check;
     passage.caller = check.caller;
     return undefined;
   }
@@ -240,7 +236,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
       return refuse(request, reply, error, 'unknown', habits);
     }
     const refusal = name === 'hsm' ? await authenticate(passage, name, request) : undefined;
-    if (refusal !== undefined) return send(request, reply, habits.challenge(exchangeOf(request), refusal.description), 'unknown', name);
+    if (refusal !== undefined) return send(request, reply, habits.challenge(exchangeOf(request), refusal), 'unknown', name);
     return refuse(request, reply, habits.notFound(path), 'unknown', habits);
   }
 

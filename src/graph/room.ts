@@ -1,15 +1,41 @@
-// The Graph room: whoever is signed in to our tenant may read its directory. It never writes.
+// The Graph room: whoever is signed in to our tenant may read its directory; its administrators may change it, and owners what they own.
 
+import type { SignedIn } from '../core/caller.ts';
 import { insufficientPrivileges } from '../core/errors-graph.ts';
 import { type Room, serveRows, type Visit } from '../core/route.ts';
-import { graphRows } from './routes.ts';
-import type { GraphParts, GraphReads } from './world.ts';
+import { administrators } from './directory-roles.ts';
+import { type GraphRow, graphRows } from './routes.ts';
+import type { GraphParts, GraphReads, GraphWrites } from './world.ts';
 
-export function graphRoom({ read, tenantId }: GraphParts): Room {
-  async function reading({ caller }: Visit): Promise<GraphReads> {
+export function graphRoom({ read, clock, versions, tenantId, directory, write = refuseToWrite }: GraphParts): Room {
+  const isAdministrator = administrators(read, versions);
+
+  function reading({ caller }: Visit): GraphReads & { readonly caller: SignedIn } {
     if (caller.kind === 'anonymous' || caller.tenantId !== tenantId) throw insufficientPrivileges();
-    return { read, caller };
+    return { read, caller, directory };
   }
-  const rows = serveRows(graphRows, { read: (_row, visit) => reading(visit), write: (_row, visit) => reading(visit) });
+
+  async function writing(row: GraphRow, visit: Visit): Promise<GraphWrites> {
+    const world = reading(visit);
+    if (!(await mayChange(row, world.caller, visit.path.id?.toLowerCase()))) throw insufficientPrivileges();
+    return { ...world, write, clock };
+  }
+
+  async function mayChange({ guard }: GraphRow, caller: SignedIn, id: string | undefined): Promise<boolean> {
+    if (guard === 'anyone' || (await isAdministrator(caller.objectId))) return true;
+    if (guard === 'oneself too') return id === caller.objectId || (caller.kind === 'user' && id === caller.userPrincipalName.toLowerCase());
+    return guard === 'owners too' && id !== undefined && (await owns(caller.objectId, id));
+  }
+
+  async function owns(caller: string, id: string): Promise<boolean> {
+    const links = read.selectFrom('links').select('kind').where('kind', '=', 'owner').where('object_id', '=', id);
+    return (await links.where('member_id', '=', caller).executeTakeFirst()) !== undefined;
+  }
+
+  const rows = serveRows(graphRows, { read: async (_row, visit) => reading(visit), write: writing });
   return { name: 'graph', dialect: 'graph', rows };
+}
+
+function refuseToWrite(): never {
+  throw new Error('this thread only reads');
 }

@@ -6,7 +6,6 @@ import { errors, jwtVerify } from 'jose';
 import { invalidClientAssertion, missingParameter } from '../core/errors-oauth.ts';
 import { platformOrigins } from './audiences.ts';
 import { certificatesOf } from './credentials.ts';
-import type { ServicePrincipal } from './principals.ts';
 import { thumbprint, thumbprint256 } from './signing-keys.ts';
 import type { Tenant } from './tenant.ts';
 import type { IdentityReads } from './world.ts';
@@ -17,16 +16,22 @@ const SKEW = 300;
 /** Entra refuses assertions that live longer than a day. */
 const LONGEST_LIFE = 86_400;
 
+/** Whose assertion it should be: the client id, and the objects that have its certificates. */
+export interface Asserted {
+  readonly appId: string;
+  readonly objects: readonly string[];
+}
+
 /** Throws AADSTS700027 unless this application signed this for us with a certificate it has here. */
 export async function checkAssertion(
   world: IdentityReads,
-  application: ServicePrincipal,
+  application: Asserted,
   assertion: string,
   type: string | undefined,
   origin: string,
 ): Promise<void> {
   if (type !== ASSERTION_TYPE) throw missingParameter('client_assertion_type');
-  const certificates = await certificatesOf(world.read, world.clock, application.id);
+  const certificates = await certificatesOf(world.read, world.clock, application.objects);
   const now = world.clock.now();
   try {
     const { payload } = await jwtVerify(assertion, (header) => certificateNamed(certificates, { ...header }).publicKey, {

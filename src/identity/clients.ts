@@ -11,7 +11,7 @@ import {
 } from '../core/errors-oauth.ts';
 import { checkAssertion } from './client-assertion.ts';
 import { checkSecret } from './credentials.ts';
-import { applicationByClientId, type ServicePrincipal } from './principals.ts';
+import { applicationByClientId, objectsOf, type ServicePrincipal } from './principals.ts';
 import type { ClientProof } from './tokens.ts';
 import type { IdentityReads, IdentityWrites } from './world.ts';
 
@@ -108,14 +108,15 @@ export async function provenClient(
     return { client, proof: '0' };
   }
   const { application } = client;
+  const objects = await objectsOf(world.read, application);
   if (assertion !== undefined) {
-    const check = () => checkAssertion(world, application, assertion, presented.assertionType, visit.origin);
+    const check = () => checkAssertion(world, { appId: application.appId, objects }, assertion, presented.assertionType, visit.origin);
     await world.throttle(client.id, visit.address, check);
     return { client, proof: '2' };
   }
   if (secret === undefined) throw clientCredentialMissing();
   const found = await world.throttle(client.id, visit.address, async () => {
-    const check = await checkSecret(world.read, world.clock, application.id, 'secret', secret);
+    const check = await checkSecret(world.read, world.clock, objects, 'secret', secret);
     if (check === 'wrong') throw invalidClientSecret(client.id);
     return check;
   });

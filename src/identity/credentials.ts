@@ -33,22 +33,25 @@ async function insert(
   principalId: string,
   credential: Pick<Tables['credentials'], 'kind' | 'verifier' | 'not_before' | 'expires_at'>,
 ): Promise<void> {
-  const row = { id: randomUUID(), principal_id: principalId, ...credential, created_at: clock.now() };
+  const row = { id: randomUUID(), object_id: principalId, display_name: null, ...credential, created_at: clock.now() };
   await writer.insertInto('credentials').values(row).execute();
   writer.touch(`principal:${principalId}`);
 }
 
 export type SecretCheck = 'right' | 'wrong' | 'expired';
 
-/** Checks a secret against all that the principal has. Without a principal it takes as long, and is wrong. */
+/**
+ * Checks a secret against all that these objects have: a user, or a service principal and its application. Without any it takes as long, and
+ * is wrong.
+ */
 export async function checkSecret(
   read: Reader,
   clock: Clock,
-  principalId: string | undefined,
+  objectIds: readonly string[],
   kind: 'password' | 'secret',
   secret: string,
 ): Promise<SecretCheck> {
-  const rows = principalId === undefined ? [] : await credentialsOf(read, principalId, kind);
+  const rows = await credentialsOf(read, objectIds, kind);
   if (rows.length === 0) return (await pretendToCheck(secret)) ? 'right' : 'wrong';
   let expired = false;
   for (const row of rows) {
@@ -59,14 +62,15 @@ export async function checkSecret(
   return expired ? 'expired' : 'wrong';
 }
 
-/** The certificates that a service principal may sign with today. */
-export async function certificatesOf(read: Reader, clock: Clock, principalId: string): Promise<readonly X509Certificate[]> {
-  const rows = await credentialsOf(read, principalId, 'certificate');
+/** The certificates that a service principal (with its application) may sign with today. */
+export async function certificatesOf(read: Reader, clock: Clock, objectIds: readonly string[]): Promise<readonly X509Certificate[]> {
+  const rows = await credentialsOf(read, objectIds, 'certificate');
   return rows.filter((row) => isInForce(row, clock)).map((row) => new X509Certificate(row.verifier));
 }
 
-function credentialsOf(read: Reader, principalId: string, kind: Kind): Promise<Tables['credentials'][]> {
-  return read.selectFrom('credentials').selectAll().where('principal_id', '=', principalId).where('kind', '=', kind).execute();
+async function credentialsOf(read: Reader, objectIds: readonly string[], kind: Kind): Promise<Tables['credentials'][]> {
+  if (objectIds.length === 0) return [];
+  return read.selectFrom('credentials').selectAll().where('object_id', 'in', objectIds).where('kind', '=', kind).execute();
 }
 
 function isInForce(row: Tables['credentials'], clock: Clock): boolean {

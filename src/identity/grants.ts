@@ -196,6 +196,9 @@ function randomToken(crypto: Secrets): string {
   return toBase64url(crypto.randomBytes(32));
 }
 
+/** Letters and digits that are hard to misread, and nothing that a shell or a URL would read as its own. */
+export const LETTERS = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789';
+
 /** Text of letters drawn evenly: bytes beyond the last whole multiple of the alphabet are drawn again. */
 export function randomText(crypto: Secrets, letters: string, length: number): string {
   const limit = 256 - (256 % letters.length);

@@ -2,10 +2,11 @@
 // The two secrets are kept sealed, so that every start can write connection.json; the hashes that sign-ins are checked against are apart.
 
 import { randomUUID } from 'node:crypto';
+import { GLOBAL_ADMINISTRATOR } from '../core/directory.ts';
 import { fromBase64url, toBase64url } from '../core/encoding.ts';
 import type { Writer } from '../store/store.ts';
 import { addSecret } from './credentials.ts';
-import { randomText } from './grants.ts';
+import { LETTERS, randomText } from './grants.ts';
 import { createServicePrincipal, createUser } from './principals.ts';
 import { hashSecret } from './secret-hash.ts';
 import { installSigningKey, newSigningKey } from './signing-keys.ts';
@@ -25,8 +26,7 @@ interface Remembered extends Omit<OpenTenant, 'tenantId'> {}
 const FIRST_ACCOUNTS = 'first-accounts';
 const PURPOSE = 'first-account';
 
-/** Letters and digits alone, 190 bits: nothing that a shell or a URL would read as its own. */
-const LETTERS = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789';
+/** 190 bits. */
 const SECRET_LENGTH = 33;
 
 /** Opens the tenant, and makes it when the store has none. The same answer at every start. */
@@ -66,7 +66,10 @@ async function makeTenant(parts: TenantParts): Promise<OpenTenant> {
 
     await writer.insertInto('subscriptions').values({ id: subscriptionId, tenant_id: tenantId, display_name: 'Strongroom' }).execute();
     writer.touch(`subscription:${subscriptionId}`);
-    for (const principal of [userId, applicationId]) await makeOwner(writer, subscriptionId, principal, clock.now());
+    for (const principal of [userId, applicationId]) {
+      await makeOwner(writer, subscriptionId, principal, clock.now());
+      await makeAdministrator(writer, principal, clock.now());
+    }
     await installSigningKey(writer, clock, key, clock.now());
 
     const user = { userPrincipalName, objectId: userId };
@@ -92,6 +95,29 @@ async function makeOwner(writer: Writer, subscriptionId: string, principalId: st
   writer.touch('arm-access');
 }
 
+/** The first two may change the directory as well; whoever owns a subscription later may not by that. */
+async function makeAdministrator(writer: Writer, principalId: string, now: number): Promise<void> {
+  const link = { kind: 'role', object_id: GLOBAL_ADMINISTRATOR, member_id: principalId, created_at: now } as const;
+  await writer.insertInto('links').values(link).execute();
+}
+
+/** Called when an object's first password or secret is no longer one: from the next start on connection.json leaves it empty. */
+export async function forgetFirstSecret(writer: Writer, objectId: string): Promise<void> {
+  const row = await writer.selectFrom('meta').select('value').where('key', '=', FIRST_ACCOUNTS).executeTakeFirst();
+  if (row === undefined) return;
+  const known: Remembered = JSON.parse(row.value);
+  const remembered: Remembered = {
+    ...known,
+    ...(objectId === known.user.objectId ? { user: { ...known.user, password: '' } } : {}),
+    ...(objectId === known.servicePrincipal.objectId ? { servicePrincipal: { ...known.servicePrincipal, clientSecret: '' } } : {}),
+  };
+  await writer
+    .updateTable('meta')
+    .set({ value: JSON.stringify(remembered) })
+    .where('key', '=', FIRST_ACCOUNTS)
+    .execute();
+}
+
 async function writeMeta(writer: Writer, key: string, value: string): Promise<void> {
   await writer.insertInto('meta').values({ key, value }).execute();
 }
@@ -100,7 +126,9 @@ function sealText(crypto: Secrets, name: string, text: string): string {
   return toBase64url(crypto.sealSecret(PURPOSE, name, Buffer.from(text)));
 }
 
+/** Empty when the secret was forgotten. */
 function openText(crypto: Secrets, name: string, sealed: string): string {
+  if (sealed === '') return '';
   const bytes = crypto.openSecret(PURPOSE, name, fromBase64url(sealed) ?? Buffer.alloc(0));
   try {
     return bytes.toString();

@@ -10,6 +10,7 @@ export interface UserPrincipal {
   readonly displayName: string;
   readonly upn: string;
   readonly enabled: boolean;
+  readonly session: number;
 }
 
 export interface ServicePrincipal {
@@ -18,6 +19,9 @@ export interface ServicePrincipal {
   readonly displayName: string;
   readonly appId: string;
   readonly enabled: boolean;
+  readonly session: number;
+  /** Managed identities only: the resource that it is the identity of. */
+  readonly resourceId: string | null;
 }
 
 export type Principal = UserPrincipal | ServicePrincipal;
@@ -38,6 +42,12 @@ export async function applicationByClientId(read: Reader, clientId: string): Pro
   return found?.kind === 'servicePrincipal' ? found : undefined;
 }
 
+/** The objects whose credentials prove a service principal: itself, and the application that it was made from. */
+export async function objectsOf(read: Reader, { id, appId }: ServicePrincipal): Promise<readonly string[]> {
+  const application = await read.selectFrom('applications').select('id').where('app_id', '=', appId).executeTakeFirst();
+  return application === undefined ? [id] : [id, application.id];
+}
+
 interface PrincipalRow {
   readonly id: string;
   readonly kind: string;
@@ -45,14 +55,17 @@ interface PrincipalRow {
   readonly upn: string | null;
   readonly app_id: string | null;
   readonly enabled: number;
+  readonly session: number;
+  readonly resource_id: string | null;
 }
 
 /** Groups cannot sign in, so they are no principals here. */
 function principalFrom(row: PrincipalRow | undefined): Principal | undefined {
   if (row === undefined) return undefined;
-  const common = { id: row.id, displayName: row.display_name, enabled: row.enabled === 1 };
+  const common = { id: row.id, displayName: row.display_name, enabled: row.enabled === 1, session: row.session };
   if (row.kind === 'user' && row.upn !== null) return { kind: 'user', ...common, upn: row.upn };
-  if (row.kind === 'servicePrincipal' && row.app_id !== null) return { kind: 'servicePrincipal', ...common, appId: row.app_id };
+  if (row.kind === 'servicePrincipal' && row.app_id !== null)
+    return { kind: 'servicePrincipal', ...common, appId: row.app_id, resourceId: row.resource_id };
   return undefined;
 }
 
@@ -60,14 +73,21 @@ export async function createUser(writer: Writer, clock: Clock, user: { displayNa
   return insert(writer, clock, 'user', user.displayName, { upn: user.upn, upn_key: user.upn.toLowerCase(), app_id: null });
 }
 
-/** @returns the object id; the client id is a GUID of its own. */
+/** Makes an application and its service principal. Returns the latter's object id; the client id is a GUID of its own. */
 export async function createServicePrincipal(
   writer: Writer,
   clock: Clock,
   application: { displayName: string; clientId: string },
 ): Promise<string> {
+  const row = { id: randomUUID(), app_id: application.clientId, display_name: application.displayName, details_json: '{}' };
+  await writer
+    .insertInto('applications')
+    .values({ ...row, created_at: clock.now() })
+    .execute();
   return insert(writer, clock, 'servicePrincipal', application.displayName, { upn: null, upn_key: null, app_id: application.clientId });
 }
+
+const BLANK = { enabled: 1, details_json: '{}', session: 0, valid_from: 0, resource_id: null };
 
 async function insert(
   writer: Writer,
@@ -79,7 +99,7 @@ async function insert(
   const id = randomUUID();
   await writer
     .insertInto('principals')
-    .values({ id, kind, display_name: displayName, ...names, enabled: 1, created_at: clock.now() })
+    .values({ id, kind, display_name: displayName, ...names, ...BLANK, created_at: clock.now() })
     .execute();
   writer.touch(`principal:${id}`);
   return id;

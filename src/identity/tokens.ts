@@ -58,6 +58,7 @@ export async function userTokens(world: TokenWorld, signIn: UserSignIn): Promise
     upn: user.upn,
     unique_name: user.upn,
     scp: userScopesOf(world.urls, want.resource),
+    session: user.session,
   });
   const answer: TokenAnswer = {
     token_type: 'Bearer',
@@ -114,6 +115,8 @@ export async function applicationTokens(world: TokenWorld, { application, proof,
     appidacr: proof,
     idtyp: 'app',
     idp: common.iss,
+    session: application.session,
+    ...(application.resourceId === null ? {} : { xms_mirid: application.resourceId }),
   });
   return { token_type: 'Bearer', ...lifetime(version, want.resource, now), access_token: access };
 }

@@ -7,7 +7,9 @@ import * as v from 'valibot';
 import type { Audience, SignedIn, TokenCheck, VerifyToken } from '../core/caller.ts';
 import { seconds } from '../core/clock.ts';
 import { CoherentCache } from '../core/coherence.ts';
+import { GROUPS_TAG } from '../core/directory.ts';
 import { audiencesOf, issuersOf } from './audiences.ts';
+import { groupsOf } from './groups.ts';
 import { type Principal, principalById } from './principals.ts';
 import { type KeyRing, verifyingKeys } from './signing-keys.ts';
 import type { IdentityParts } from './world.ts';
@@ -29,6 +31,7 @@ const Claims = v.object({
   idtyp: v.picklist(['user', 'app']),
   appid: v.optional(v.string()),
   azp: v.optional(v.string()),
+  session: v.number(),
 });
 
 interface Verified {
@@ -36,6 +39,8 @@ interface Verified {
   readonly objectId: string;
   readonly clientId: string;
   readonly idtyp: 'user' | 'app';
+  /** The principal's number when the token was made: it goes up when its tokens end. */
+  readonly session: number;
   /** Unix seconds; the end is that of the token or of its signing key, whichever comes first. */
   readonly from: number;
   readonly until: number;
@@ -49,6 +54,7 @@ export function tokenVerifier(parts: Omit<IdentityParts, 'write' | 'crypto'>): V
   const keyRing = verifyingKeys(parts);
   const tokens = new CoherentCache<Verified>(versions, { max: KNOWN_TOKENS });
   const principals = new CoherentCache<Principal>(versions, { max: KNOWN_PRINCIPALS });
+  const groups = new CoherentCache<readonly string[]>(versions, { max: KNOWN_PRINCIPALS });
 
   async function verify(token: string): Promise<Verified> {
     const ring = await keyRing();
@@ -61,19 +67,21 @@ export function tokenVerifier(parts: Omit<IdentityParts, 'write' | 'crypto'>): V
     });
     const claims = v.safeParse(Claims, payload);
     if (!claims.success) throw new Refused(LACKING);
-    const { aud, tid, oid, nbf, exp, idtyp, appid, azp } = claims.output;
+    const { aud, tid, oid, nbf, exp, idtyp, appid, azp, session } = claims.output;
     if (tid !== tenantId) throw new Refused('The token was issued for another tenant.');
     const clientId = appid ?? azp;
     if (clientId === undefined) throw new Refused(LACKING);
     const retiresAt = ring.get(protectedHeader.kid ?? '')?.retiresAt ?? 0;
-    return { audience: aud, objectId: oid, clientId, idtyp, from: nbf, until: Math.min(exp, retiresAt / 1000) };
+    return { audience: aud, objectId: oid, clientId, idtyp, session, from: nbf, until: Math.min(exp, retiresAt / 1000) };
   }
 
   async function callerOf(verified: Verified): Promise<SignedIn> {
     const { objectId, clientId } = verified;
     const principal = principals.peek(objectId, `principal:${objectId}`) ?? (await loadPrincipal(objectId));
-    if (!principal.enabled) throw new Refused('The token was issued to a principal that is disabled.');
-    const common = { tenantId, objectId, clientId, groups: [] };
+    if (!principal.enabled) throw new Ended('The token was issued to a principal that is disabled.');
+    if (principal.session !== verified.session) throw new Ended('The token was revoked: sign in again.');
+    const memberOf = groups.peek(objectId, GROUPS_TAG) ?? (await groups.get(objectId, GROUPS_TAG, () => groupsOf(read, objectId)));
+    const common = { tenantId, objectId, clientId, groups: memberOf };
     if (principal.kind === 'user' && verified.idtyp === 'user') return { kind: 'user', ...common, userPrincipalName: principal.upn };
     if (principal.kind === 'servicePrincipal' && verified.idtyp === 'app' && principal.appId === clientId) {
       return { kind: 'application', ...common };
@@ -84,7 +92,7 @@ export function tokenVerifier(parts: Omit<IdentityParts, 'write' | 'crypto'>): V
   function loadPrincipal(objectId: string): Promise<Principal> {
     return principals.get(objectId, `principal:${objectId}`, async () => {
       const found = await principalById(read, objectId);
-      if (found === undefined) throw new Refused('The token was issued to a principal that no longer exists.');
+      if (found === undefined) throw new Ended('The token was issued to a principal that no longer exists.');
       return found;
     });
   }
@@ -109,7 +117,7 @@ export function tokenVerifier(parts: Omit<IdentityParts, 'write' | 'crypto'>): V
     } catch (cause) {
       const description = descriptionOf(cause);
       if (description === undefined) throw cause;
-      return { valid: false, description };
+      return { valid: false, description, ...(cause instanceof Ended ? { ended: { notBefore: seconds(clock.now()) } } : {}) };
     }
   };
 }
@@ -118,6 +126,9 @@ const LACKING = 'The token lacks a claim that this service needs.';
 
 /** Why a token is refused, in words that may go into the challenge. */
 class Refused extends Error {}
+
+/** The token is good, but what it stands for has ended. */
+class Ended extends Refused {}
 
 function ownKey(ring: KeyRing, kid: string | undefined, now: number) {
   const key = kid === undefined ? undefined : ring.get(kid);

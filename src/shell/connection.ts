@@ -104,14 +104,15 @@ async function connectionFrom(host: Host, file: string, folder: string, json: un
 function knownUser(json: unknown): KnownUser | undefined {
   const userPrincipalName = textAt(json, 'user', 'userPrincipalName');
   const password = textAt(json, 'user', 'password');
-  if (userPrincipalName === undefined || password === undefined) return undefined;
+  // Empty once it is no longer the first start's.
+  if (userPrincipalName === undefined || password === undefined || password === '') return undefined;
   return { userPrincipalName, objectId: textAt(json, 'user', 'objectId'), password: new SecureString(password) };
 }
 
 function knownServicePrincipal(json: unknown): KnownServicePrincipal | undefined {
   const clientId = textAt(json, 'servicePrincipal', 'clientId');
   const clientSecret = textAt(json, 'servicePrincipal', 'clientSecret');
-  if (clientId === undefined || clientSecret === undefined) return undefined;
+  if (clientId === undefined || clientSecret === undefined || clientSecret === '') return undefined;
   return { clientId, objectId: textAt(json, 'servicePrincipal', 'objectId'), clientSecret: new SecureString(clientSecret) };
 }
 

@@ -5,10 +5,17 @@ import { up as first } from './migrations/0001-first.ts';
 import { up as rotationAndExchangeKeys } from './migrations/0002-rotation-and-exchange-keys.ts';
 import { up as networkRules } from './migrations/0003-network-rules.ts';
 import { up as keyOrigin } from './migrations/0004-key-origin.ts';
+import { up as directory } from './migrations/0005-directory.ts';
 import type { Connection } from './sqlite.ts';
 
 /** In order; the position is the version, starting at 1. */
-const MIGRATIONS: readonly ((db: Kysely<unknown>) => Promise<void>)[] = [first, rotationAndExchangeKeys, networkRules, keyOrigin];
+const MIGRATIONS: readonly ((db: Kysely<unknown>) => Promise<void>)[] = [
+  first,
+  rotationAndExchangeKeys,
+  networkRules,
+  keyOrigin,
+  directory,
+];
 
 /** 'STRG' in ASCII: marks the file as ours (PRAGMA application_id). */
 const APPLICATION_ID = 0x53545247;

@@ -15,18 +15,60 @@ export interface Tables {
     app_id: string | null;
     enabled: number;
     created_at: number;
+    /** What else the directory shows: names, mail, a group's description. */
+    details_json: string;
+    /** Goes up when the principal's tokens end; a token carries the one it was made under. */
+    session: number;
+    /** When it last went up: tokens of other issuers from before are refused. */
+    valid_from: number;
+    /** Managed identities only: the resource that the identity is. */
+    resource_id: string | null;
+  };
+
+  /** What a service principal is made from; both have the same client id. */
+  applications: {
+    id: string;
+    app_id: string;
+    display_name: string;
+    details_json: string;
+    created_at: number;
+  };
+
+  /** `member_id` is a member of the group `object_id`, owns it, or holds that role of the directory. */
+  links: {
+    kind: 'member' | 'owner' | 'role';
+    object_id: string;
+    member_id: string;
+    created_at: number;
   };
 
   credentials: {
     id: string;
-    principal_id: string;
+    /** A user, a service principal or an application. */
+    object_id: string;
     kind: 'password' | 'secret' | 'certificate';
     /** scrypt hash with its parameters for password and secret; the certificate in PEM otherwise. */
     verifier: string;
+    display_name: string | null;
     not_before: number;
     expires_at: number | null;
     created_at: number;
   };
+
+  /** Whose assertions an application or a managed identity may bring instead of a credential of its own. */
+  federated_credentials: {
+    id: string;
+    object_id: string;
+    name: string;
+    issuer: string;
+    subject: string;
+    audiences_json: string;
+    description: string | null;
+    created_at: number;
+  };
+
+  /** Users who sign in somewhere else: the issuer, and what it calls them. */
+  outside_identities: { issuer: string; subject: string; principal_id: string };
 
   /** Refresh tokens, device codes and authorization codes, looked up by the SHA-256 of what the client holds. */
   grants: {

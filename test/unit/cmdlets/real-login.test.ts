@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { anonymous } from '../../../src/core/caller.ts';
 import type { Method } from '../../../src/core/route.ts';
 import { graphRoom } from '../../../src/graph/room.ts';
+import { directoryPort } from '../../../src/identity/directory.ts';
 import { getServicePrincipal, getUser } from '../../../src/shell/cmdlets/directory.ts';
 import type { HttpRequest, HttpResponse } from '../../../src/shell/host.ts';
 import { deviceGrant } from '../../../src/shell/oauth.ts';
@@ -33,7 +34,7 @@ class HouseHost extends ScriptedHost {
     const { pathname } = new URL(request.url);
     const isGraph = pathname.startsWith('/v1.0/');
     const body = request.body === undefined ? undefined : isGraph ? JSON.parse(String(request.body)) : formOf(request);
-    const room = isGraph ? graphRoom({ ...this.#tenancy.parts, tenantId: this.#tenancy.tenant.tenantId }) : this.#tenancy.room;
+    const room = isGraph ? graphRoom({ ...this.#tenancy.parts, directory: directoryPort(this.#tenancy.parts) }) : this.#tenancy.room;
     const caller = isGraph ? await this.#callerOf(request) : anonymous;
     const answer = await ask(room, methodOf(request), request.url, { body, caller });
     return { status: answer.status, headers: {}, body: new TextEncoder().encode(JSON.stringify(answer.body)) };

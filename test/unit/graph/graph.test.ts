@@ -7,10 +7,12 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import * as v from 'valibot';
 import type { Caller } from '../../../src/core/caller.ts';
+import { systemClock } from '../../../src/core/clock.ts';
 import { Versions } from '../../../src/core/coherence.ts';
 import { Failure } from '../../../src/core/failure.ts';
 import { isReply } from '../../../src/core/reply.ts';
 import { graphRoom } from '../../../src/graph/room.ts';
+import { groupsOf } from '../../../src/identity/groups.ts';
 import { openEmbeddedStore } from '../../../src/store/embedded.ts';
 
 const TENANT = '11111111-2222-4333-8444-555555555555';
@@ -166,8 +168,8 @@ test('a service principal is found by object id and by its application id as a k
   assert.deepEqual([byId.appId, byId.displayName, byId.servicePrincipalNames], [ROBOT_APP, 'robot', [ROBOT_APP]]);
   assert.deepEqual((await graph('GET', `/v1.0/servicePrincipals(appId='${ROBOT_APP}')`)).body, byId);
   assert.equal((await graph('GET', "/v1.0/servicePrincipals(appId='nobody')")).status, 404);
-  const unknown = await graph('GET', '/v1.0/applications');
-  assert.deepEqual([unknown.status, unknown.message], [400, "Resource not found for the segment 'applications'."]);
+  const unknown = await graph('GET', '/v1.0/devices');
+  assert.deepEqual([unknown.status, unknown.message], [400, "Resource not found for the segment 'devices'."]);
 });
 
 test('many ids are looked up at once, each with its type, and unknown ones are left out', async (t) => {
@@ -188,7 +190,7 @@ test('many ids are looked up at once, each with its type, and unknown ones are l
   }
 });
 
-test('a user is a member of no group yet', async (t) => {
+test('a user who was put into no group is a member of none', async (t) => {
   const graph = await openDirectory(t);
   const body = { securityEnabledOnly: false };
   assert.deepEqual((await graph('POST', `/v1.0/users/${ALICE}/getMemberObjects`, { body })).body.value, []);
@@ -212,10 +214,19 @@ interface Answer {
 
 type Graph = (method: string, target: string, request?: { caller?: Caller; body?: unknown }) => Promise<Answer>;
 
+/** Reading needs neither secrets nor sessions. */
+const unused = {
+  hashSecret: () => Promise.reject(new Error('not here')),
+  newSecret: () => '',
+  endSessions: () => Promise.reject(new Error('not here')),
+  forgetFirstSecret: () => Promise.reject(new Error('not here')),
+};
+
 /** A directory of two users, a service principal and a group, and a way to ask it as the door does. */
 async function openDirectory(t: TestContext): Promise<Graph> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-graph-'));
-  const store = await openEmbeddedStore(folder, { versions: new Versions(Versions.allocate()), committed: () => undefined });
+  const versions = new Versions(Versions.allocate());
+  const store = await openEmbeddedStore(folder, { versions, committed: () => undefined });
   t.after(async () => {
     await store.close();
     await rm(folder, { recursive: true });
@@ -231,11 +242,18 @@ async function openDirectory(t: TestContext): Promise<Graph> {
       const upnKey = row.upn?.toLowerCase() ?? null;
       await writer
         .insertInto('principals')
-        .values({ ...row, upn_key: upnKey, enabled: 1, created_at: 0 })
+        .values({ ...row, upn_key: upnKey, enabled: 1, created_at: 0, details_json: '{}', session: 0, valid_from: 0, resource_id: null })
         .execute();
     }
   });
-  const room = graphRoom({ read: store.read, tenantId: TENANT });
+  const room = graphRoom({
+    read: store.read,
+    write: undefined,
+    clock: systemClock,
+    versions,
+    tenantId: TENANT,
+    directory: { ...unused, groupsOf: (id) => groupsOf(store.read, id) },
+  });
   return async (method, target, { caller = alice, body } = {}) => {
     const { pathname, searchParams } = new URL(target, 'https://localhost:8443');
     const asked = pathname.split('/').map(decodeURIComponent);

@@ -82,7 +82,7 @@ test('a token from the future, without an end or without a beginning is refused'
   const tenancy = await openTenancy(t);
   const now = Math.floor(tenancy.clock.now() / 1000);
   assert.equal(await refusal(tenancy, await forged(tenancy, { nbf: now + 120 })), 'The token is not valid yet.');
-  for (const lacking of ['exp', 'nbf', 'iss', 'aud', 'tid', 'oid', 'idtyp', 'appid']) {
+  for (const lacking of ['exp', 'nbf', 'iss', 'aud', 'tid', 'oid', 'idtyp', 'appid', 'session']) {
     assert.equal(
       await refusal(tenancy, await forged(tenancy, { [lacking]: undefined })),
       'The token lacks a claim that this service needs.',
@@ -242,6 +242,7 @@ async function forged(
     oid: servicePrincipal.objectId,
     appid: servicePrincipal.clientId,
     idtyp: 'app',
+    session: 0,
     nbf: now,
     exp: now + 3600,
   };

@@ -1,0 +1,76 @@
+// Groups: security groups alone, since roles are all that a group is for here.
+
+import * as v from 'valibot';
+import { graphResourceNotFound } from '../core/errors-graph.ts';
+import { reply } from '../core/reply.ts';
+import { operation } from '../core/route.ts';
+import { existing, made } from './answers.ts';
+import { COLLECTIONS, entityNamed } from './entities.ts';
+import { insertLinks, insertPrincipal } from './objects.ts';
+import { entityBody, IdPath, NoPath, QueryShape, References, text } from './shapes.ts';
+import type { GraphVersion, GraphWrites } from './world.ts';
+
+const only = <Value extends boolean>(name: string, value: Value) =>
+  v.optional(v.literal(value, `Property '${name}' can only be ${value} in this directory.`));
+
+const properties = {
+  displayName: v.optional(text('displayName')),
+  description: v.optional(v.nullable(text('description', 1024))),
+  mailNickname: v.optional(text('mailNickname', 64)),
+  mailEnabled: only('mailEnabled', false),
+  securityEnabled: only('securityEnabled', true),
+  groupTypes: v.optional(v.pipe(v.array(v.string()), v.maxLength(0, 'Only security groups can be made in this directory.'))),
+};
+
+const ChangedGroup = entityBody(properties);
+
+const NewGroup = entityBody({
+  ...properties,
+  displayName: text('displayName'),
+  'members@odata.bind': References,
+  'owners@odata.bind': References,
+});
+
+/** POST /groups */
+export function createGroup(version: GraphVersion) {
+  return operation({ path: NoPath, query: QueryShape, body: NewGroup }, async (world: GraphWrites, { origin, body }) => {
+    const id = await world.write(async (writer) => {
+      const details_json = JSON.stringify(detailsOf(body));
+      const id = await insertPrincipal(writer, world.clock, { kind: 'group', display_name: body.displayName, details_json });
+      await insertLinks(writer, world.clock, id, { members: body['members@odata.bind'], owners: body['owners@odata.bind'] });
+      return id;
+    });
+    return made(world.read, { origin, version }, COLLECTIONS.groups, existing(await entityNamed(world.read, COLLECTIONS.groups, id), id));
+  });
+}
+
+/** PATCH /groups/{id} */
+export const updateGroup = operation(
+  { path: IdPath, query: QueryShape, body: ChangedGroup },
+  async (world: GraphWrites, { path, body }) => {
+    await world.write(async (writer) => {
+      const id = path.id.toLowerCase();
+      const row = await writer
+        .selectFrom('principals')
+        .select('details_json')
+        .where('id', '=', id)
+        .where('kind', '=', 'group')
+        .executeTakeFirst();
+      if (row === undefined) throw graphResourceNotFound(path.id);
+      await writer
+        .updateTable('principals')
+        .set({
+          details_json: JSON.stringify({ ...JSON.parse(row.details_json), ...detailsOf(body) }),
+          ...(body.displayName === undefined ? {} : { display_name: body.displayName }),
+        })
+        .where('id', '=', id)
+        .execute();
+      writer.touch(`principal:${id}`);
+    });
+    return reply(204);
+  },
+);
+
+function detailsOf({ description, mailNickname }: v.InferOutput<typeof ChangedGroup>): object {
+  return { ...(description === undefined ? {} : { description }), ...(mailNickname === undefined ? {} : { mailNickname }) };
+}
