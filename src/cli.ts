@@ -1,5 +1,6 @@
 // The program: its first word chooses a command, which is loaded only then. Results go to stdout, everything else to stderr.
 
+import './compile-cache.ts';
 import { UsageError } from './config.ts';
 
 const HELP = `Strongroom: a Managed HSM that anyone can run

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
+import { COMPILE_CACHE } from './compile-cache.ts';
 import type { Config } from './config.ts';
 import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
 import { type Clock, newClockOffset, sharedClock, systemClock } from './core/clock.ts';
@@ -335,7 +336,10 @@ class Workers {
   }
 
   async #startOne(): Promise<void> {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: this.#data });
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData: this.#data,
+      env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
+    });
     const asked = peer(worker, this.#answers);
     this.#running.set(worker, asked);
     let reason = new Error('a worker thread ended');

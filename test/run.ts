@@ -5,8 +5,12 @@ import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { type EventData, run } from 'node:test';
+import { COMPILE_CACHE } from '../src/compile-cache.ts';
 
 const root = resolve(import.meta.dirname, '..');
+
+// Every test file is a process, and many start services: none of them should strip the same types again.
+process.env.NODE_COMPILE_CACHE = COMPILE_CACHE;
 
 interface Mode {
   readonly checks: boolean;

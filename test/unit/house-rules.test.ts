@@ -27,13 +27,25 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
 const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['*'],
   'worker.ts': ['core', 'crypto', 'door', 'identity', 'store', 'main.ts'],
+  'compile-cache.ts': [],
   'config.ts': ['core', 'connection-file.ts'],
   'connection-file.ts': ['core'],
   'connect.ts': ['core', 'shell', 'connection-file.ts'],
   'doctor.ts': ['core', 'shell', 'connection-file.ts'],
   'quickstart.ts': ['core', 'shell', 'connection-file.ts', 'config.ts'],
   'byok.ts': ['core', 'crypto', 'shell', 'config.ts'],
-  'cli.ts': ['core', 'shell', 'main.ts', 'config.ts', 'connection-file.ts', 'byok.ts', 'connect.ts', 'doctor.ts', 'quickstart.ts'],
+  'cli.ts': [
+    'core',
+    'shell',
+    'main.ts',
+    'compile-cache.ts',
+    'config.ts',
+    'connection-file.ts',
+    'byok.ts',
+    'connect.ts',
+    'doctor.ts',
+    'quickstart.ts',
+  ],
 };
 
 /** Packages with one home: what only one folder may import. */
