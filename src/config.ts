@@ -20,6 +20,8 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   readonly workers: number;
   readonly logLevel: string;
+  /** Whether every call is recorded; false is for measurements. */
+  readonly audit: boolean;
 }
 
 /** What was asked for cannot be done; the words are for the terminal. */
@@ -52,6 +54,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   'trusted-proxy':   { value: 'ADDR',   environment: 'STRONGROOM_TRUSTED_PROXY',   default: 'none',                 says: 'A proxy in front of this service, by address or range; its x-forwarded-for says who the client is. May be given more than once.', multiple: true },
   workers:           { value: 'N',      environment: 'STRONGROOM_WORKERS',         default: 'one for each core',    says: 'Threads that answer requests.' },
   'log-level':       { value: 'LEVEL',  environment: 'STRONGROOM_LOG_LEVEL',       default: 'info',                 says: `What the log on stderr has: ${LOG_LEVELS.join(', ')}.` },
+  audit:             { value: 'on|off', environment: 'STRONGROOM_AUDIT',           default: 'on',                   says: 'Whether every call is recorded, and refused when it cannot be; off keeps no records and is for measurements alone.' },
   store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: 'A database elsewhere. This version keeps its own in the data folder and refuses any other.' },
 };
 
@@ -78,6 +81,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     trustedProxies: (values('trusted-proxy') ?? []).map(proxyOf),
     workers: workersOf(value('workers')),
     logLevel: logLevelOf(value('log-level') ?? 'info'),
+    audit: isOn('audit', value('audit') ?? 'on'),
   };
 }
 
@@ -103,6 +107,11 @@ function portOf(name: string, text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (!(port <= 65535)) throw new UsageError(`--${name} ${text}: a port is a number from 0 to 65535`);
   return port;
+}
+
+function isOn(name: string, text: string): boolean {
+  if (text !== 'on' && text !== 'off') throw new UsageError(`--${name} ${text}: on or off`);
+  return text === 'on';
 }
 
 function domainOf(text: string): string {

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
+import { Gate } from './audit/gate.ts';
+import { type Audit, openAudit } from './audit/open-audit.ts';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import type { Config } from './config.ts';
 import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
@@ -28,7 +30,7 @@ import { openManagementPort } from './door/management-port.ts';
 import { processMetrics } from './door/metrics.ts';
 import { graphRoom } from './graph/room.ts';
 import { hsmPort } from './hsm/lifecycle.ts';
-import { returnUnconfirmed } from './hsm/pool.ts';
+import { HSMS_TAG, returnUnconfirmed } from './hsm/pool.ts';
 import { hsmRoom } from './hsm/room.ts';
 import { sweepHsms } from './hsm/sweep.ts';
 import { directoryPort } from './identity/directory.ts';
@@ -78,6 +80,8 @@ export interface WorkerData {
   readonly trustedProxies: readonly string[];
   readonly reusePort: boolean;
   readonly logLevel: string;
+  /** Undefined when no records are kept. */
+  readonly auditGate: SharedArrayBuffer | undefined;
 }
 
 export interface Service {
@@ -141,26 +145,46 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   });
   cleanup.push(() => management.close());
 
-  const shared = { dataFolder: config.dataFolder, rootKey: rootKey.shared, versions: sharedVersions, clockOffset };
+  const auditGate = config.audit ? Gate.allocate() : undefined;
+  if (!config.audit) log.warn('no audit records are kept');
+  let audit: Audit | undefined;
+  const shared = { dataFolder: config.dataFolder, rootKey: rootKey.shared, versions: sharedVersions, clockOffset, auditGate };
   const fallen = Promise.withResolvers<Error>();
   for (let attempt = 1; ; attempt += 1) {
     const port = await claimPort(config);
     const urls = urlsFor(config.domain, port);
     const parts = { read: store.read, write: store.write, crypto, clock, urls, versions };
     const tenant = await openTenant(parts);
-    const house = { ...parts, tenantId: tenant.tenantId };
+    const { tenantId } = tenant;
+    if (auditGate !== undefined && audit === undefined) {
+      const { dataFolder } = config;
+      const opened = await openAudit({
+        dataFolder,
+        store,
+        secrets: crypto,
+        clock,
+        versions,
+        hsmsTag: HSMS_TAG,
+        tenantId,
+        log,
+        gate: auditGate,
+      });
+      cleanup.push(() => opened.close());
+      audit = opened;
+    }
+    const house = { ...parts, write: audit?.write ?? store.write, tenantId };
     const rooms = buildRooms(house);
     const data: WorkerData = {
       ...shared,
       urls,
-      tenantId: tenant.tenantId,
+      tenantId,
       hosts: config.hosts,
       hostsGiven: config.hostsGiven,
       trustedProxies: config.trustedProxies,
       reusePort: config.workers > 1,
       logLevel: config.logLevel,
     };
-    const workers = new Workers(data, answersFor(rooms, house, authority), crew, log, clock, fallen.resolve);
+    const workers = new Workers(data, answersFor(rooms, house, authority, audit), crew, log, clock, fallen.resolve);
     try {
       await workers.start(config.workers);
     } catch (error) {
@@ -170,7 +194,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       throw error;
     }
     cleanup.push(() => workers.close());
-    const sweeping = sweepEvery(SWEEP_EVERY, house, log);
+    const sweeping = sweepEvery(SWEEP_EVERY, house, audit, log);
     cleanup.push(() => sweeping.stop());
     const connection = connectionFor(urls, tenant, authority, management.port);
     const connectionFile = connectionFileIn(config.dataFolder);
@@ -285,16 +309,20 @@ export function freeKeys(crypto: CryptoModule, tags: readonly Tag[]): void {
 type Answers = Parameters<typeof peer>[1];
 
 /** What worker threads may ask of this one. */
-function answersFor(rooms: readonly Room[], { urls, tenantId }: HouseParts, authority: Authority): Answers {
+function answersFor(rooms: readonly Room[], { urls, tenantId }: HouseParts, authority: Authority, audit: Audit | undefined): Answers {
   const habitsOf = dialects({ urls, tenantId, version: VERSION });
   return {
     leaf: (names: readonly string[]) => authority.leaf(names),
-    write: async ({ room, row, visit, carried }: WriteRequest) => {
+    record: async (events: readonly string[]) => audit?.append(events),
+    write: async ({ room, row, visit, carried, facts }: WriteRequest) => {
       const where = rooms[room];
       const served = where?.rows[row];
       if (where === undefined || served === undefined) throw new Error(`there is no row ${row} in room ${room}`);
-      const admitted = await served.admit(visit);
-      return admitted.run(parseCall(served, visit, carried, habitsOf[where.dialect]));
+      const run = async (): Promise<unknown> => {
+        const admitted = await served.admit(visit);
+        return admitted.run(parseCall(served, visit, carried, habitsOf[where.dialect]));
+      };
+      return audit === undefined ? run() : audit.recorded(facts, run);
     },
   };
 }
@@ -372,9 +400,14 @@ interface Sweeping {
 }
 
 /** Does what is due, again and again; one round never overtakes another. */
-function sweepEvery(milliseconds: number, house: HouseParts & { readonly write: Store['write'] }, log: Logger): Sweeping {
+function sweepEvery(
+  milliseconds: number,
+  house: HouseParts & { readonly write: Store['write'] },
+  audit: Audit | undefined,
+  log: Logger,
+): Sweeping {
   const management = { ...house, hsms: hsmPort(house) };
-  const rounds = [() => sweepHsms(house), () => sweepManagement(management), () => sweepIdentity(house)];
+  const rounds = [() => sweepHsms(house), () => sweepManagement(management), () => sweepIdentity(house), async () => audit?.sweep()];
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();

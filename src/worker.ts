@@ -2,6 +2,11 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
+import { eventsOf } from './audit/event.ts';
+import { Gate } from './audit/gate.ts';
+import { openPlaces } from './audit/places.ts';
+import { openRecorder } from './audit/recorder.ts';
+import { noRecorder, type Recorder } from './core/audit.ts';
 import { sharedClock, systemClock } from './core/clock.ts';
 import { type Tag, Versions } from './core/coherence.ts';
 import { peer } from './core/thread-calls.ts';
@@ -10,6 +15,7 @@ import type { Leaf } from './door/certificate-authority.ts';
 import { type Door, openDoor } from './door/door.ts';
 import { doorMetrics } from './door/metrics.ts';
 import { certificates } from './door/tls.ts';
+import { HSMS_TAG } from './hsm/pool.ts';
 import { tokenVerifier } from './identity/verify-token.ts';
 import { buildRooms, freeKeys, VERSION, type WorkerData } from './main.ts';
 import { openEmbeddedReader } from './store/embedded.ts';
@@ -28,12 +34,23 @@ const { urls, tenantId, hosts, hostsGiven, reusePort } = data;
 const addresses = hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
 let door: Door | undefined;
 
+/** Calls that change something are recorded by the main thread, with their change; all others go there in batches. */
+function recorder({ auditGate }: WorkerData): Recorder {
+  if (auditGate === undefined) return noRecorder;
+  return openRecorder({
+    eventOf: eventsOf(tenantId, openPlaces(read, versions, HSMS_TAG)),
+    gate: new Gate(auditGate),
+    hand: (events) => main.ask('record', events),
+  });
+}
+
 const main = peer(parentPort, {
   listen: async () => {
     const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId };
     door = await openDoor({
       rooms: buildRooms(parts),
       verifyToken: tokenVerifier(parts),
+      recorder: recorder(data),
       write: (request) => main.ask('write', request),
       urls,
       tenantId,

@@ -2,6 +2,7 @@
 // Knows no HTTP server; the door reads these tables, the rooms write them.
 
 import type { GenericSchema, InferOutput } from 'valibot';
+import type { RowAudit } from './audit.ts';
 import type { Caller } from './caller.ts';
 
 export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
@@ -102,6 +103,8 @@ export interface ServedRow {
   readonly mode: 'read' | 'write';
   readonly anonymous: boolean;
   readonly shapes: Shapes;
+  /** What the audit record calls it, and when it is recorded. */
+  readonly audit: RowAudit;
   /** Throws unless the visitor may do this here and now; returns the call bound to its world. */
   admit(visit: Visit): Promise<Admitted>;
 }
@@ -118,6 +121,8 @@ export function serveRows<Action, ReadWorld, WriteWorld, Guard>(
   admission: {
     read(row: ReadRow<Action, ReadWorld, Guard>, visit: Visit): Promise<ReadWorld>;
     write(row: WriteRow<Action, WriteWorld, Guard>, visit: Visit): Promise<WriteWorld>;
+    /** What the audit record calls a row. */
+    audit(row: Row<Action, ReadWorld, WriteWorld, Guard>): RowAudit;
     /** Headers that go with every success in this world. */
     headers?(world: ReadWorld | WriteWorld): Readonly<Record<string, string>>;
   },
@@ -128,6 +133,7 @@ export function serveRows<Action, ReadWorld, WriteWorld, Guard>(
     mode: row.mode,
     anonymous: (row.action as unknown) === 'anonymous',
     shapes: row.operation.shapes,
+    audit: admission.audit(row),
     admit: async (visit) => {
       if (row.mode === 'read') return bound(row.operation, await admission.read(row, visit), admission);
       return bound(row.operation, await admission.write(row, visit), admission);

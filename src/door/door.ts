@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:https';
 import type { SecureContext } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import { AUDIT_UNAVAILABLE, type CallFacts, decisionOn, type Recorder, type RowAudit, reasonOf } from '../core/audit.ts';
 import { type Audience, anonymous, type Caller, type VerifyToken } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/failure.ts';
@@ -18,13 +19,16 @@ import { dialects, type Habits, type Refusal } from './dialects.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { type Arrival, arrivals, overrideMethod, PREFIX, routed } from './hosts.ts';
 import type { DoorMetrics } from './metrics.ts';
+import { factsOf, isRecorded, UNKNOWN_OPERATION } from './recording.ts';
 import { requestIds } from './request-id.ts';
 import type { Certificates } from './tls.ts';
 
 export interface DoorOptions {
   readonly rooms: readonly Room[];
   readonly verifyToken: VerifyToken;
-  /** Runs a row that may write, where the writer is. */
+  /** Every call that a room wants recorded goes there before its answer leaves. */
+  readonly recorder: Recorder;
+  /** Runs a row that may write, where the writer is; that call is recorded there too, with its change. */
   readonly write: (request: WriteRequest) => Promise<unknown>;
   readonly urls: Urls;
   readonly tenantId: string;
@@ -44,6 +48,7 @@ export interface WriteRequest {
   readonly row: number;
   readonly visit: Visit;
   readonly carried: Carried;
+  readonly facts: CallFacts;
 }
 
 export interface Listening {
@@ -80,30 +85,47 @@ const AUDIENCES: Readonly<Record<Room['name'], Audience>> = {
   identity: 'management',
 };
 
+/** Said in the record of a request that brought no token. */
+const NO_TOKEN = 'no token';
+
 /** A request on its way through the stops: what each stop has found out. */
 interface Passage {
   readonly arrival: Arrival;
   /** The client's. */
   readonly address: string;
   readonly requestId: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
   readonly began: number;
+  /** Whether the call's record has been made, or tried. */
+  recorded: boolean;
   visit: Visit | undefined;
   admitted: Admitted | undefined;
   caller: Caller;
 }
 
+/** An address as the answer, the log, the figures and the record know it. */
+interface Stop {
+  /** The address as its table writes it. */
+  readonly route: string;
+  readonly name: Room['name'];
+  readonly habits: Habits;
+  readonly audit: RowAudit | undefined;
+}
+
 /** Where a row is, so that another thread finds the same one. */
-interface Located {
+interface Located extends Stop {
   readonly room: number;
   readonly row: number;
   readonly served: ServedRow;
-  readonly name: Room['name'];
-  readonly habits: Habits;
 }
+
+/** Why a call was refused, for its record: a code of ours, nothing that the caller sent. */
+type Reason = string | undefined;
 
 /** Builds the door; nothing is listened on yet. */
 export async function openDoor(options: DoorOptions): Promise<Door> {
-  const { rooms, verifyToken, write, urls, clock, log, metrics } = options;
+  const { rooms, verifyToken, recorder, write, urls, clock, log, metrics } = options;
   const habitsOf = dialects(options);
   const arrivalOf = arrivals(urls.domain, options.addresses);
   const addressOf = clientAddresses(options.trustedProxies);
@@ -119,6 +141,8 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
         arrival,
         address: addressOf(request),
         requestId: nextId(),
+        time: clock.now(),
+        recorded: false,
         began: performance.now(),
         visit: undefined,
         admitted: undefined,
@@ -130,7 +154,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     exposeHeadRoutes: false,
     bodyLimit: BODY_LIMIT,
     logger: false,
-    frameworkErrors: (error, request, reply) => refuse(request, reply, error, 'unroutable', habitsOf.arm),
+    frameworkErrors: (error, request, reply) => refuse(request, reply, error, unroutable(request)),
   });
   // Whatever the content type: the room decides what it reads, after it has decided who asks.
   app.removeAllContentTypeParsers();
@@ -138,13 +162,14 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
 
   for (const [roomIndex, room] of rooms.entries()) {
     for (const [rowIndex, served] of room.rows.entries()) {
-      serve({ room: roomIndex, row: rowIndex, served, name: room.name, habits: habitsOf[room.dialect] });
+      const { path: route, audit } = served;
+      serve({ room: roomIndex, row: rowIndex, served, route, audit, name: room.name, habits: habitsOf[room.dialect] });
     }
   }
   app.setNotFoundHandler((request, reply) => unknownAddress(request, reply));
 
   function serve(located: Located): void {
-    const { served, habits } = located;
+    const { served } = located;
     const url = `${PREFIX[located.name === 'hsm' ? 'hsm' : 'service']}${served.path}`;
     app.route({
       method: served.method,
@@ -153,28 +178,30 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
         try {
           await enter(located, request, reply);
         } catch (error) {
-          return refuse(request, reply, error, served.path, habits);
+          return refuse(request, reply, error, located);
         }
       },
       handler: async (request, reply) => {
         try {
           return await perform(located, request, reply);
         } catch (error) {
-          return refuse(request, reply, error, served.path, habits);
+          return refuse(request, reply, error, located);
         }
       },
-      errorHandler: (error, request, reply) => refuse(request, reply, error, served.path, habits),
+      errorHandler: (error, request, reply) => refuse(request, reply, error, located),
     });
   }
 
   /** From where, who asks, and may they: before a byte of the body is read. Answers 401 itself. */
-  async function enter({ served, name, habits }: Located, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  async function enter(located: Located, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const { served, name, habits, audit } = located;
     const passage = passageOf(request);
+    if (audit?.record === 'every call') proveRecordable(passage);
     await knock(name, passage);
     if (!served.anonymous) {
       const refusal = await authenticate(passage, name, request);
       if (refusal !== undefined) {
-        send(request, reply, habits.challenge(exchangeOf(request), refusal), served.path, name);
+        await send(request, reply, located, habits.challenge(exchangeOf(request), refusal), refusal.description ?? NO_TOKEN);
         return;
       }
     }
@@ -191,6 +218,13 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     };
     passage.visit = visit;
     passage.admitted = await served.admit(visit);
+  }
+
+  /** Before anything is done; what is refused here for want of a record has none. */
+  function proveRecordable(passage: Passage): void {
+    passage.recorded = true;
+    recorder.prove();
+    passage.recorded = false;
   }
 
   /** Throws when the room lets nobody in from there. */
@@ -210,13 +244,18 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
 
   async function perform(located: Located, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { served, habits, room, row } = located;
-    const { visit, admitted } = passageOf(request);
+    const passage = passageOf(request);
+    const { visit, admitted } = passage;
     if (visit === undefined || admitted === undefined) throw new Error('a request came to its operation without being admitted');
     const contentType = request.headers['content-type'];
     const carried: Carried = { query: readQuery(request.query), body: readBody(request.body as Buffer | undefined, contentType, habits) };
-    const result =
-      served.mode === 'write' ? await write({ room, row, visit, carried }) : await admitted.run(parseCall(served, visit, carried, habits));
-    return send(request, reply, answerOf(result, admitted, exchangeOf(request), habits), served.path, located.name);
+    if (served.mode === 'write') {
+      passage.recorded = true;
+      const result = await write({ room, row, visit, carried, facts: recordedFacts(request, passage, located.name, served.audit) });
+      return send(request, reply, located, answerOf(result, admitted, exchangeOf(request), habits), undefined);
+    }
+    const result = await admitted.run(parseCall(served, visit, carried, habits));
+    return send(request, reply, located, answerOf(result, admitted, exchangeOf(request), habits), undefined);
   }
 
   /** An address that no table has: the HSMs ask from where and who first, as they do everywhere. */
@@ -226,47 +265,80 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     if (passage.arrival.place === 'stranger') {
       const words =
         'This service does not answer for that host name. Use the names in connection.json, or start the service with --domain.';
-      return refuse(request, reply, new Failure(421, 'MisdirectedRequest', words), 'stranger', habitsOf.arm);
+      const stop: Stop = { route: 'stranger', name: 'management', habits: habitsOf.arm, audit: undefined };
+      return refuse(request, reply, new Failure(421, 'MisdirectedRequest', words), stop);
     }
-    const name = passage.arrival.place === 'hsm' ? 'hsm' : 'management';
-    const habits = name === 'hsm' ? habitsOf.keyvault : habitsOf.arm;
+    const stop = passage.arrival.place === 'hsm' ? hsmStop('unknown') : serviceStop('unknown');
     try {
-      await knock(name, passage);
+      await knock(stop.name, passage);
     } catch (error) {
-      return refuse(request, reply, error, 'unknown', habits);
+      return refuse(request, reply, error, stop);
     }
-    const refusal = name === 'hsm' ? await authenticate(passage, name, request) : undefined;
-    if (refusal !== undefined) return send(request, reply, habits.challenge(exchangeOf(request), refusal), 'unknown', name);
-    return refuse(request, reply, habits.notFound(path), 'unknown', habits);
+    const refusal = stop.name === 'hsm' ? await authenticate(passage, stop.name, request) : undefined;
+    if (refusal !== undefined) {
+      const challenge = stop.habits.challenge(exchangeOf(request), refusal);
+      return send(request, reply, stop, challenge, refusal.description ?? NO_TOKEN);
+    }
+    return refuse(request, reply, stop.habits.notFound(path), stop);
   }
 
-  function refuse(request: FastifyRequest, reply: FastifyReply, error: unknown, route: string, habits: Habits): FastifyReply {
-    const exchange = exchangeOf(request);
-    const failure = failureOf(error, habits);
-    if (failure.status >= 500) log.error({ requestId: exchange.requestId, err: error, route }, 'a request failed');
+  function unroutable(request: FastifyRequest): Stop {
+    return passageOf(request).arrival.place === 'hsm' ? hsmStop('unroutable') : serviceStop('unroutable');
+  }
+
+  function hsmStop(route: string): Stop {
+    return { route, name: 'hsm', habits: habitsOf.keyvault, audit: UNKNOWN_OPERATION };
+  }
+
+  function serviceStop(route: string): Stop {
+    return { route, name: 'management', habits: habitsOf.arm, audit: undefined };
+  }
+
+  function refuse(request: FastifyRequest, reply: FastifyReply, error: unknown, stop: Stop): Promise<FastifyReply> {
+    const failure = failureOf(error, stop.habits);
+    const { requestId } = passageOf(request);
+    // Of calls refused for want of a record there may be thousands; the audit itself says once what is wrong.
+    if (failure.status >= 500 && failure.code !== AUDIT_UNAVAILABLE)
+      log.error({ requestId, err: error, route: stop.route }, 'a request failed');
     else if (failure.cause !== undefined)
-      log.debug({ requestId: exchange.requestId, cause: String(failure.cause), route }, 'a request was refused');
-    const headers = { ...habits.headers(exchange), 'content-type': habits.contentType, ...failure.headers };
-    return send(
-      request,
-      reply,
-      { status: failure.status, headers, body: JSON.stringify(habits.error(failure, exchange)) },
-      route,
-      'refused',
-    );
+      log.debug({ requestId, cause: String(failure.cause), route: stop.route }, 'a request was refused');
+    return send(request, reply, stop, failureAnswer(request, failure, stop.habits), reasonOf(failure));
   }
 
-  function send(request: FastifyRequest, reply: FastifyReply, answer: Answer, route: string, room: string): FastifyReply {
+  function failureAnswer(request: FastifyRequest, failure: Failure, habits: Habits): Answer {
+    const exchange = exchangeOf(request);
+    const headers = { ...habits.headers(exchange), 'content-type': habits.contentType, ...failure.headers };
+    return { status: failure.status, headers, body: JSON.stringify(habits.error(failure, exchange)) };
+  }
+
+  /** The way out of every request: its record first, then the answer. Without the record another answer leaves: 503. */
+  async function send(request: FastifyRequest, reply: FastifyReply, stop: Stop, answer: Answer, reason: Reason): Promise<FastifyReply> {
+    const passage = passageOf(request);
+    if (passage.recorded || !isRecorded(stop.audit, answer.status)) return leave(request, reply, stop, answer, reason);
+    passage.recorded = true;
+    const facts = recordedFacts(request, passage, stop.name, stop.audit);
+    const decision = decisionOn(passage.admitted !== undefined, answer.status, reason);
+    try {
+      await recorder.record(facts, { decision, status: answer.status, reason, duration: clock.now() - passage.time });
+    } catch (error) {
+      const failure = failureOf(error, stop.habits);
+      if (failure.code !== AUDIT_UNAVAILABLE) log.error({ requestId: passage.requestId, err: error }, 'a request could not be recorded');
+      return leave(request, reply, stop, failureAnswer(request, failure, stop.habits), failure.code);
+    }
+    return leave(request, reply, stop, answer, reason);
+  }
+
+  function leave(request: FastifyRequest, reply: FastifyReply, stop: Stop, answer: Answer, reason: Reason): FastifyReply {
     const passage = passageOf(request);
     const milliseconds = performance.now() - passage.began;
-    metrics.observe(room, request.method, route, answer.status, milliseconds / 1000);
+    metrics.observe(reason === undefined ? stop.name : 'refused', request.method, stop.route, answer.status, milliseconds / 1000);
     log.info(
       {
         requestId: passage.requestId,
         method: request.method,
         host: passage.arrival.host,
         // The route and not the address: a query may hold what is no log's business.
-        route,
+        route: stop.route,
         status: answer.status,
         ms: Math.round(milliseconds * 10) / 10,
         address: passage.address,
@@ -275,6 +347,17 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
       'request',
     );
     return reply.code(answer.status).headers(answer.headers).send(answer.body);
+  }
+
+  function recordedFacts(request: FastifyRequest, passage: Passage, room: Room['name'], audit: RowAudit): CallFacts {
+    const { headers } = request;
+    return factsOf(request.raw, {
+      ...passage,
+      room,
+      audit,
+      url: request.originalUrl,
+      correlationId: echoed(headers['x-ms-correlation-request-id'] ?? headers['x-ms-client-request-id'] ?? headers['client-request-id']),
+    });
   }
 
   function passageOf(request: FastifyRequest): Passage {

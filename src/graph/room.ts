@@ -32,7 +32,16 @@ export function graphRoom({ read, clock, versions, tenantId, directory, write = 
     return (await links.where('member_id', '=', caller).executeTakeFirst()) !== undefined;
   }
 
-  const rows = serveRows(graphRows, { read: async (_row, visit) => reading(visit), write: writing });
+  const rows = serveRows(graphRows, {
+    read: async (_row, visit) => reading(visit),
+    write: writing,
+    audit: ({ method, path, action, mode }) => ({
+      operation: `${method} ${path}`,
+      action,
+      record: mode === 'write' ? 'every call' : 'refusals',
+      scope: () => '/',
+    }),
+  });
   return { name: 'graph', dialect: 'graph', rows };
 }
 

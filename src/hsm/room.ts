@@ -2,17 +2,20 @@
 // order, before a body is read: the api-version is one that exists, the HSM is there and in a
 // state that answers, and the caller may perform the row's data action at the row's scope.
 
+import type { RowAudit } from '../core/audit.ts';
 import { principalsOf, type SignedIn } from '../core/caller.ts';
 import { accessDenied, clientNotAuthorized, notActivated, unsupportedApiVersion } from '../core/errors-keyvault.ts';
 import type { Failure } from '../core/failure.ts';
 import { type Knock, type Room, serveRows, type Visit } from '../core/route.ts';
 import type { Store } from '../store/store.ts';
+import { ACTION_PREFIX } from './access/actions.ts';
 import { type Grant, isAllowed } from './access/decide.ts';
 import { loadGrants, openAccessCache } from './access/grants.ts';
 import { openKeyCache } from './keys/cache.ts';
+import { operationName } from './operation-names.ts';
 import { openPool, proveActive } from './pool.ts';
 import { activeRows, earlyRows } from './routes.ts';
-import type { RowAction } from './rows.ts';
+import type { ActiveRow, EarlyRow, RowAction } from './rows.ts';
 import type { ActiveReads, ActiveWrites, Hsm, HsmReads, HsmRoomParts, HsmWrites } from './world.ts';
 
 /** Every version that any client sends has one of these forms; one implementation serves them all. */
@@ -66,6 +69,12 @@ export function hsmRoom(parts: HsmRoomParts): Room {
       });
   }
 
+  const audit = (row: ActiveRow | EarlyRow): RowAudit => ({
+    operation: operationName(row),
+    action: row.action === 'signed in' ? row.action : ACTION_PREFIX + row.action,
+    record: 'every call',
+    scope: (named) => scopeOf(row.path, named),
+  });
   const headers = ({ hsm }: HsmReads): Readonly<Record<string, string>> => ({ 'x-ms-keyvault-region': hsm.region });
   const rows = [
     ...serveRows<RowAction, HsmReads, HsmWrites, undefined>(earlyRows, {
@@ -74,6 +83,7 @@ export function hsmRoom(parts: HsmRoomParts): Room {
         const world = await early(row, visit);
         return { ...world, write: writeTo(world, row, visit) };
       },
+      audit,
       headers,
     }),
     ...serveRows<RowAction, ActiveReads, ActiveWrites, undefined>(activeRows, {
@@ -82,6 +92,7 @@ export function hsmRoom(parts: HsmRoomParts): Room {
         const world = await active(row, visit);
         return { ...world, write: writeTo(world, row, visit) };
       },
+      audit,
       headers,
     }),
   ];

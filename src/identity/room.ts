@@ -1,7 +1,9 @@
 // The login room: admission finds the tenant that the address names, and hands the operations what they need. Everybody may ask; nobody is known here yet.
 
+import type { RowAudit } from '../core/audit.ts';
 import type { Room } from '../core/route.ts';
 import { serveRows } from '../core/route.ts';
+import { operationName } from './operation-names.ts';
 import { type Guard, identityRows } from './routes.ts';
 import { currentSigningKey } from './signing-keys.ts';
 import { readMeta, TENANT_DOMAIN, type Tenant, tenantNamed } from './tenant.ts';
@@ -29,8 +31,14 @@ export function identityRoom(parts: IdentityParts): Room {
   const rows = serveRows(identityRows, {
     read: (row, visit) => reading(row.guard, visit.path),
     write: async (row, visit) => ({ ...(await reading(row.guard, visit.path)), write, throttle, currentKey }),
+    audit: (row) => ({ operation: operationName(row), action: row.action, record: recordOf(row.mode), scope: () => '/' }),
   });
   return { name: 'identity', dialect: 'oauth', rows };
+}
+
+/** What changes nothing decides little: of the pages and documents of a login only the refusals are kept. */
+function recordOf(mode: 'read' | 'write'): RowAudit['record'] {
+  return mode === 'write' ? 'every call' : 'refusals';
 }
 
 function refuseToWrite(): never {

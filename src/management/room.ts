@@ -1,6 +1,7 @@
 // The resource manager. Admission proves, in this order, before a body is read: there is an api-version, the subscription exists, the caller's role
 // allows the row's action there, and the group that the address names is there.
 
+import type { RowAudit } from '../core/audit.ts';
 import type { SignedIn } from '../core/caller.ts';
 import { callerName } from '../core/caller.ts';
 import {
@@ -55,7 +56,18 @@ export function managementRoom(parts: ManagementParts): Room {
     }
   }
 
-  return { name: 'management', dialect: 'arm', rows: serveRows(armRows, { read: reading, write: writing }) };
+  return { name: 'management', dialect: 'arm', rows: serveRows(armRows, { read: reading, write: writing, audit: auditOf }) };
+}
+
+/** The action is the operation's name, as in Azure's activity log; and as there, what is only read is not recorded unless it was refused. */
+function auditOf({ action, mode }: ArmRow): RowAudit {
+  return { operation: action, action, record: mode === 'write' ? 'every call' : 'refusals', scope: scopeOf };
+}
+
+function scopeOf({ subscription, group, hsm }: Readonly<Record<string, string>>): string {
+  if (subscription === undefined) return '/';
+  const at = `/subscriptions/${subscription}${group === undefined ? '' : `/resourceGroups/${group}`}`;
+  return hsm === undefined || group === undefined ? at : `${at}/providers/Microsoft.KeyVault/managedHSMs/${hsm}`;
 }
 
 /** The door lets nobody without a token come to a row that is not for anyone. */

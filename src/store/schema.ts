@@ -239,4 +239,22 @@ export interface Tables {
     /** When the key gets its next version; null when nothing will fall due. */
     due_at: number | null;
   };
+
+  /** The keys that sign the audit's segments; the newest signs. */
+  audit_keys: { kid: string; sealed: Uint8Array; public_pem: string; created_at: number };
+
+  /** How far a chain was signed: a chain that ends before it has lost its end. */
+  audit_chains: { chain: string; sequence: number; hash: string; segment: number };
+
+  /** Records of changes, committed with the change, until the chain has them. */
+  audit_changes: {
+    request_id: string;
+    chain: string;
+    /** The chain's last event when the change was made: its record comes after it. */
+    after_sequence: number;
+    facts_json: string;
+  };
+
+  /** How much of a chain each sink was given: up to this byte of this segment, where the last event has this number. */
+  audit_sinks: { chain: string; sink: string; segment: number; position: number; sequence: number };
 }

@@ -26,7 +26,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
 /** The files beside the folders. Only main.ts knows every room. */
 const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['*'],
-  'worker.ts': ['core', 'crypto', 'door', 'identity', 'store', 'main.ts'],
+  'worker.ts': ['audit', 'core', 'crypto', 'door', 'hsm', 'identity', 'store', 'main.ts'],
   'compile-cache.ts': [],
   'config.ts': ['core', 'connection-file.ts'],
   'connection-file.ts': ['core'],

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pino } from 'pino';
 import * as v from 'valibot';
+import { auditUnavailable, type CallFacts, type Outcome, type Recorder, type RowAudit } from '../../../src/core/audit.ts';
 import { systemClock } from '../../../src/core/clock.ts';
 import { keyNotFound } from '../../../src/core/errors-keyvault.ts';
 import { Failure } from '../../../src/core/failure.ts';
@@ -51,7 +52,14 @@ function roomOf(name: Room['name'], dialect: Room['dialect'], rows: readonly Row
     if (of.action === 'refused') throw new Failure(403, 'AccessDenied', 'Not authorized');
     return {};
   };
-  return { name, dialect, rows: serveRows(rows, { read: admit, write: admit, headers: () => ({ 'x-ms-keyvault-region': 'norwayeast' }) }) };
+  const audit = ({ method, path, action }: Row<string, object, object, undefined>): RowAudit => ({
+    operation: `${method} ${path}`,
+    action,
+    record: name === 'hsm' ? 'every call' : 'refusals',
+    scope: (named) => (named.name === undefined ? '/' : `/keys/${named.name}`),
+  });
+  const headers = (): Record<string, string> => ({ 'x-ms-keyvault-region': 'norwayeast' });
+  return { name, dialect, rows: serveRows(rows, { read: admit, write: admit, audit, headers }) };
 }
 
 const Signing = v.object({ value: v.string(), count: v.optional(v.number('count is a number')) });
@@ -97,6 +105,19 @@ const rooms: readonly Room[] = [
   roomOf('graph', 'graph', [row('GET', '/v1.0/:segment', 'Directory.Read', () => ({ is: 'graph' }))]),
 ];
 
+/** What was recorded, and whether records can be kept. */
+const records: { facts: CallFacts; outcome: Outcome }[] = [];
+const recording: { state: 'works' | 'is closed' | 'fails' } = { state: 'works' };
+const recorder: Recorder = {
+  prove: () => {
+    if (recording.state === 'is closed') throw auditUnavailable();
+  },
+  record: async (facts, outcome) => {
+    if (recording.state !== 'works') throw auditUnavailable();
+    records.push({ facts, outcome });
+  },
+};
+
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'strongroom-door-'));
   authority = await openAuthority(folder, systemClock);
@@ -107,6 +128,7 @@ before(async () => {
       token === GOOD || token === `${GOOD}-${audience}`
         ? { valid: true, caller: { kind: 'application', tenantId: TENANT, objectId: 'o', clientId: 'c', groups: [] } }
         : { valid: false, description: 'The token has expired.' },
+    recorder,
     write: async (asked) => {
       written.push(asked);
       return { written: true };
@@ -379,4 +401,83 @@ test('each name has a certificate of its own, and a bare address has the one of 
   for (const host of [HSM, 'localhost', 'login.localhost', '127.0.0.1']) {
     assert.equal((await ask('GET', '/metadata/endpoints', { host })).status, host === HSM ? 401 : 200, host);
   }
+});
+
+/** The records that a call to the door makes. */
+async function recordsOf(call: () => Promise<Got>): Promise<{ got: Got; made: readonly { facts: CallFacts; outcome: Outcome }[] }> {
+  const before = records.length;
+  const got = await call();
+  return { got, made: records.slice(before) };
+}
+
+test('every call of an HSM is recorded once, with what was asked and what became of it, whichever way it ends', async () => {
+  const cases: readonly [() => Promise<Got>, number, Outcome['decision'], string | undefined, string][] = [
+    [() => ask('GET', '/keys/k', { token: GOOD }), 200, 'allowed', undefined, 'GET /keys/:name'],
+    [() => ask('DELETE', '/keys/k', { token: GOOD }), 204, 'allowed', undefined, 'DELETE /keys/:name'],
+    [() => ask('GET', '/keys/k/missing', { token: GOOD }), 404, 'allowed', 'KeyNotFound', 'GET /keys/:name/missing'],
+    [() => ask('GET', '/broken', { token: GOOD }), 500, 'allowed', 'InternalServerError', 'GET /broken'],
+    [() => ask('POST', '/keys/k/sign', { token: GOOD, body: '{' }), 400, 'allowed', 'BadParameter', 'POST /keys/:name/sign'],
+    [() => ask('POST', '/refused', { token: GOOD }), 403, 'refused', 'AccessDenied', 'POST /refused'],
+    [() => ask('GET', '/keys/k'), 401, 'not authenticated', 'no token', 'GET /keys/:name'],
+    [() => ask('GET', '/keys/k', { token: 'bad' }), 401, 'not authenticated', 'The token has expired.', 'GET /keys/:name'],
+    [() => ask('GET', '/nowhere', { token: GOOD }), 404, 'not decided', 'NotFound', 'UnknownOperation'],
+    [() => ask('GET', '/nowhere'), 401, 'not authenticated', 'no token', 'UnknownOperation'],
+    [() => ask('GET', '/keys/%', { token: GOOD }), 400, 'not decided', 'BadParameter', 'UnknownOperation'],
+  ];
+  for (const [call, status, decision, reason, operation] of cases) {
+    const { got, made } = await recordsOf(call);
+    assert.equal(got.status, status, operation);
+    assert.deepEqual(
+      made.map(({ facts, outcome }) => [outcome.status, outcome.decision, outcome.reason, facts.operation]),
+      [[status, decision, reason, operation]],
+    );
+  }
+});
+
+test('a call that may change something is recorded where the change is made, with the facts of the request', async () => {
+  const { made } = await recordsOf(() => ask('POST', '/write?api-version=7.5', { token: GOOD, body: '{}' }));
+  assert.deepEqual(made, []);
+  const { facts } = written.at(-1) as { facts: CallFacts };
+  assert.deepEqual([facts.operation, facts.action, facts.apiVersion, facts.path], ['POST /write', 'keys/create', '7.5', '/write']);
+});
+
+test('of the resource manager, the directory and the login only refusals of rows that read are recorded, and a stranger never', async () => {
+  const calls: readonly [string, Asked, number][] = [
+    ['/subscriptions/s', { host: 'localhost', token: GOOD }, 0],
+    ['/subscriptions/s', { host: 'localhost' }, 1],
+    ['/v1.0/me', { host: 'localhost', token: 'bad' }, 1],
+    ['/devicelogin', { host: 'localhost' }, 0],
+    ['/nowhere', { host: 'localhost' }, 0],
+    ['/keys/k', { host: 'evil.example' }, 0],
+  ];
+  for (const [path, asked, count] of calls) {
+    const { made } = await recordsOf(() => ask('GET', path, asked));
+    assert.equal(made.length, count, `${asked.host}${path}`);
+  }
+});
+
+test('a record has no token, no body, and no query in whichever disguise', async () => {
+  const { made } = await recordsOf(async () => {
+    await ask('POST', '/keys/k/sign?api-version=7.5&sig=canary', { token: GOOD, body: '{"value":"canary"}' });
+    await ask('GET', '/nowhere%3Fsig=canary', { token: GOOD });
+    await ask('GET', '/keys/k%3Fsig=canary', { token: GOOD });
+    return ask('GET', '/nowhere;sig=canary', { token: GOOD });
+  });
+  assert.equal(made.length, 4);
+  for (const { facts } of made) assert.doesNotMatch(JSON.stringify(facts), new RegExp(`canary|${GOOD}`));
+});
+
+test('what cannot be recorded is refused: before it runs when that is known, and before its answer leaves when not', async () => {
+  for (const state of ['is closed', 'fails'] as const) {
+    recording.state = state;
+    const before = visits.length;
+    const got = await ask('GET', '/keys/k', { token: GOOD });
+    recording.state = 'works';
+    assert.equal(got.status, 503);
+    assert.equal(got.json.error?.code, 'AuditUnavailable');
+    assert.equal(got.headers['retry-after'], '5');
+    assert.equal(visits.length - before, state === 'is closed' ? 0 : 1);
+    assert.doesNotMatch(got.text, /seen/);
+  }
+  assert.equal((await ask('GET', '/keys/k', { token: GOOD })).status, 200);
 });

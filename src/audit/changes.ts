@@ -1,0 +1,132 @@
+// Records of calls that may change something, on the thread that has the store's writer. The record of a change is committed with the change: without
+// the one there is not the other. From the store it goes into the chain, and leaves the store when it is there.
+
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { type CallFacts, decisionOn, type Outcome, reasonOf } from '../core/audit.ts';
+import type { Clock } from '../core/clock.ts';
+import { Failure } from '../core/failure.ts';
+import { isReply } from '../core/reply.ts';
+import type { Store, Writer } from '../store/store.ts';
+import type { EventOf } from './event.ts';
+import type { Gate } from './gate.ts';
+import type { Ledger } from './ledger.ts';
+
+export interface ChangesParts {
+  readonly store: Pick<Store, 'read' | 'write'>;
+  readonly chain: string;
+  readonly ledger: Ledger;
+  readonly gate: Gate;
+  readonly clock: Clock;
+  readonly eventOf: EventOf;
+}
+
+export interface Changes {
+  /** The store's write; what a recorded call commits through it is committed with the call's record. */
+  readonly write: Store['write'];
+  /** Runs a call and records it. Rejects with auditUnavailable when it changed nothing and its record could not be kept. */
+  recorded<Result>(facts: CallFacts, run: () => Promise<Result>): Promise<Result>;
+  /** These records came into the chain by another way: the store may let them go. */
+  arrived(requestIds: readonly string[]): void;
+  /** Takes records out of the store that the chain has by now, and brings those into the chain that it could not take before. */
+  sweep(): Promise<void>;
+}
+
+/** A call under way. */
+interface Change {
+  readonly facts: CallFacts;
+  /** Whether something was committed, and so its record with it. */
+  isKept: boolean;
+}
+
+/** At a time; the rest waits for the next commit. */
+const MOST_TAKEN = 200;
+
+export function openChanges({ store, chain, ledger, gate, clock, eventOf }: ChangesParts): Changes {
+  const calls = new AsyncLocalStorage<Change>();
+  /** Request ids of records that the chain has, and the store still too. */
+  const inChain = new Set<string>();
+  /** Events of committed changes that the chain could not take: its disk was full. */
+  const owed = new Map<string, string>();
+
+  async function write<Result>(job: (writer: Writer) => Promise<Result>): Promise<Result> {
+    const change = calls.getStore();
+    if (change === undefined) return store.write(job);
+    const { result, taken } = await store.write(async (writer) => {
+      const result = await job(writer);
+      await keep(writer, change.facts);
+      return { result, taken: await take(writer) };
+    });
+    change.isKept = true;
+    for (const id of taken) inChain.delete(id);
+    return result;
+  }
+
+  /** One row for each call, however many commits it makes. */
+  async function keep(writer: Writer, facts: CallFacts): Promise<void> {
+    const row = { request_id: facts.requestId, chain, after_sequence: ledger.head.sequence, facts_json: JSON.stringify(facts) };
+    await writer
+      .insertInto('audit_changes')
+      .values(row)
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+
+  async function take(writer: Writer): Promise<readonly string[]> {
+    const taken = [...inChain].slice(0, MOST_TAKEN);
+    if (taken.length > 0) await writer.deleteFrom('audit_changes').where('request_id', 'in', taken).execute();
+    return taken;
+  }
+
+  async function recorded<Result>(facts: CallFacts, run: () => Promise<Result>): Promise<Result> {
+    gate.prove();
+    const change: Change = { facts, isKept: false };
+    const [ended] = await Promise.allSettled([calls.run(change, run)]);
+    await finish(change, outcomeOf(ended, clock.now() - facts.time));
+    if (ended.status === 'rejected') throw ended.reason;
+    return ended.value;
+  }
+
+  async function finish({ facts, isKept }: Change, outcome: Outcome): Promise<void> {
+    const event = await eventOf(facts, outcome);
+    if (isKept) void hand(facts.requestId, event);
+    else if (event !== undefined) await ledger.append([event]);
+  }
+
+  /** The change is on disk with its record, so nobody waits for the chain. */
+  async function hand(id: string, event: string | undefined): Promise<void> {
+    try {
+      if (event !== undefined) await ledger.append([event]);
+      inChain.add(id);
+    } catch {
+      if (event !== undefined) owed.set(id, event);
+    }
+  }
+
+  return {
+    write,
+    recorded,
+    arrived: (ids) => {
+      for (const id of ids) inChain.add(id);
+    },
+    sweep: async () => {
+      if (gate.isOpen) {
+        const [...waiting] = owed;
+        owed.clear();
+        await Promise.all(waiting.map(([id, event]) => hand(id, event)));
+      }
+      if (inChain.size === 0) return;
+      for (const id of await store.write(take)) inChain.delete(id);
+    },
+  };
+}
+
+function outcomeOf(ended: PromiseSettledResult<unknown>, duration: number): Outcome {
+  if (ended.status === 'fulfilled') {
+    const status = isReply(ended.value) ? ended.value.status : 200;
+    return { decision: 'allowed', status, reason: undefined, duration };
+  }
+  const failure: unknown = ended.reason;
+  if (!(failure instanceof Failure)) return { decision: 'allowed', status: 500, reason: 'InternalServerError', duration };
+  const reason = reasonOf(failure);
+  return { decision: decisionOn(true, failure.status, reason), status: failure.status, reason, duration };
+}

@@ -1,0 +1,117 @@
+// One record as it is written: the service's AuditEvent shape as JSON text, in one line. Made of facts alone; knows no token, body or query.
+// Source: Key Vault and Managed HSM logging, "Interpret your logs".
+
+import type { CallFacts, Outcome } from '../core/audit.ts';
+import type { Caller } from '../core/caller.ts';
+
+/** The HSM that a call came to, as the resource manager knows it. */
+export interface HsmPlace {
+  readonly hsmId: string;
+  /** The record's members that every call to this HSM shares: JSON text without braces. */
+  readonly shared: string;
+  /** The same for its `properties`. */
+  readonly properties: string;
+}
+
+/** Categories of Azure's logs: the data plane's own, the resource manager's, the login's and the directory's. */
+const CATEGORIES: Readonly<Record<CallFacts['room'], string>> = {
+  hsm: 'AuditEvent',
+  management: 'Administrative',
+  identity: 'SignInLogs',
+  graph: 'AuditLogs',
+};
+
+/** What a client says of itself is cut here, and so is a path. */
+const LONGEST_TEXT = 512;
+
+/** The event of a call as JSON text in one line; undefined when such an outcome is no decision. */
+export type EventOf = (facts: CallFacts, outcome: Outcome) => Promise<string | undefined>;
+
+/** `placeAt`: which HSM a host name belongs to. */
+export function eventsOf(tenantId: string, placeAt: (host: string) => Promise<HsmPlace | undefined> | HsmPlace | undefined): EventOf {
+  return async (facts, outcome) => {
+    if (isNoDecision(outcome)) return undefined;
+    return eventText(tenantId, facts, outcome, facts.room === 'hsm' ? await placeAt(facts.host) : undefined);
+  };
+}
+
+/** A client that polls for a device code is told every second that nobody has decided yet. */
+function isNoDecision({ reason }: Outcome): boolean {
+  return reason === 'authorization_pending' || reason === 'slow_down';
+}
+
+/** An event about the audit itself. */
+export function ownEventText(tenantId: string, time: number, operation: string, properties: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify({
+    time: new Date(time).toISOString(),
+    operationName: operation,
+    category: 'AuditEvent',
+    resultType: 'Success',
+    properties,
+    TenantId: tenantId,
+  });
+}
+
+export function eventText(tenantId: string, facts: CallFacts, outcome: Outcome, place: HsmPlace | undefined): string {
+  const { decision, status, reason, duration } = outcome;
+  // A caller who did not prove who it is did one thing: try.
+  const operation = facts.room === 'hsm' && decision === 'not authenticated' ? 'Authentication' : facts.operation;
+  const where = place === undefined ? elsewhere(facts) : place.shared;
+  const result = status < 400 ? 'Success' : 'Failed';
+  return (
+    `{"time":"${new Date(facts.time).toISOString()}","operationName":${quoted(operation)},"category":"${CATEGORIES[facts.room]}","resultType":"${result}",` +
+    `"httpStatusCode":${status},${reason === undefined ? '' : `"resultDescription":${quoted(reason)},`}"durationMs":${duration},` +
+    `"operationVersion":${quoted(facts.apiVersion ?? '')},"requestUri":${quoted(cut(facts.origin + facts.path))},` +
+    `"callerIpAddress":${quoted(facts.address)},"clientInfo":${quoted(cut(facts.client ?? ''))},` +
+    `"correlationId":${quoted(facts.correlationId ?? facts.requestId)},"identity":${identityOf(facts.caller)},"subnetId":"(unknown)",` +
+    `"properties":{${propertiesOf(facts, outcome, place)}},${where},"TenantId":"${tenantId}"}`
+  );
+}
+
+function propertiesOf(facts: CallFacts, { decision }: Outcome, place: HsmPlace | undefined): string {
+  const { requestId, method, operation, action, scope, named, caller } = facts;
+  const who = caller.kind === 'anonymous' ? '' : `,"caller":"${caller.objectId}","callerType":"${caller.kind}"`;
+  const key = named.name === undefined || facts.room !== 'hsm' ? '' : `,"key":${quoted(cut(named.name))}`;
+  const version = named.version === undefined || facts.room !== 'hsm' ? '' : `,"keyVersion":${quoted(cut(named.version))}`;
+  const tried = facts.room === 'hsm' && decision === 'not authenticated' ? `,"attempted":${quoted(operation)}` : '';
+  return (
+    `${place === undefined ? '' : `${place.properties},`}"requestId":"${requestId}","method":"${method}","decision":"${decision}",` +
+    `"action":${quoted(action)},"scope":${quoted(cut(scope))}${who}${key}${version}${tried}`
+  );
+}
+
+/** An address that is no HSM's: the resource manager, the login, or an HSM that is not there. */
+function elsewhere({ room, host }: CallFacts): string {
+  if (room !== 'hsm') return `"resourceId":""`;
+  return `"resourceId":"","PoolName":${quoted(host.split('.', 1)[0] ?? '')}`;
+}
+
+/** Callers come again and again; what is written of one is kept. */
+const identities = new Map<string, string>();
+const MOST_IDENTITIES = 10_000;
+
+function identityOf(caller: Caller): string {
+  if (caller.kind === 'anonymous') return '"{}"';
+  const name = caller.kind === 'user' ? caller.userPrincipalName : '';
+  const key = `${caller.objectId} ${caller.clientId} ${name}`;
+  let text = identities.get(key);
+  if (text === undefined) {
+    const claim = {
+      appid: caller.clientId,
+      http_schemas_microsoft_com_identity: { claims: { objectidentifier: caller.objectId } },
+      ...(caller.kind === 'user' ? { http_schemas_xmlsoap_org_ws_2005_05_identity: { claims: { upn: name } } } : {}),
+    };
+    text = quoted(JSON.stringify({ claim }));
+    if (identities.size >= MOST_IDENTITIES) identities.clear();
+    identities.set(key, text);
+  }
+  return text;
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text);
+}
+
+function cut(text: string): string {
+  return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;
+}

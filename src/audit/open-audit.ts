@@ -1,0 +1,130 @@
+// Opens the audit of a service on the main thread: the key, the end of the chain, the writer, and the records that a killed service left behind.
+
+import { createPublicKey } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Clock } from '../core/clock.ts';
+import type { Tag, Versions } from '../core/coherence.ts';
+import type { Store } from '../store/store.ts';
+import { type Changes, openChanges } from './changes.ts';
+import { eventsOf, ownEventText } from './event.ts';
+import { Gate } from './gate.ts';
+import { exportPublicKey, openSigningKey, type Secrets, type SigningKey } from './keys.ts';
+import { type Head, Ledger } from './ledger.ts';
+import { openPlaces } from './places.ts';
+import { isNoRoom, Reserve } from './segment-file.ts';
+import { type End, findEnd } from './segments.ts';
+import { settleChanges } from './settle.ts';
+
+/** The chain of this node. A second node of one service has another. */
+export const CHAIN = 'node-1';
+
+const RESERVE_BYTES = 4 << 20;
+const SEGMENT_BYTES = 64 << 20;
+
+export function auditFolder(dataFolder: string): string {
+  return join(dataFolder, 'audit');
+}
+
+export interface AuditParts {
+  readonly dataFolder: string;
+  readonly store: Pick<Store, 'read' | 'write'>;
+  readonly secrets: Secrets;
+  readonly clock: Clock;
+  readonly versions: Versions;
+  readonly hsmsTag: Tag;
+  readonly tenantId: string;
+  readonly log: Logger;
+  /** The gate, in memory that all threads share. */
+  readonly gate: SharedArrayBuffer;
+}
+
+export interface Audit extends Changes {
+  /** For other threads: resolves when the events are on disk. */
+  append(events: readonly string[]): Promise<void>;
+  /** Records written since the start. */
+  readonly written: number;
+  /** Why no records are taken now; undefined while they are. */
+  readonly problem: string | undefined;
+  close(): Promise<void>;
+}
+
+export async function openAudit(parts: AuditParts): Promise<Audit> {
+  const { dataFolder, store, clock, log, tenantId } = parts;
+  const folder = auditFolder(dataFolder);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const gate = new Gate(parts.gate);
+  const reserve = new Reserve(folder, RESERVE_BYTES);
+  const signingKey = await openSigningKey(store, parts.secrets, clock);
+  await exportPublicKey(folder, signingKey);
+  const { start, broken } = await endOfChain(parts, folder, signingKey, reserve);
+  if (broken !== undefined) log.error({ broken }, 'the audit chain is not as it was written; ./strongroom audit verify says more');
+  const ledger = new Ledger({
+    folder,
+    chain: CHAIN,
+    start,
+    broken,
+    signingKey,
+    gate,
+    reserve,
+    clock,
+    log,
+    segmentBytes: SEGMENT_BYTES,
+    ownEvent: (operation, properties) => ownEventText(tenantId, clock.now(), operation, properties),
+    signed: (head) => {
+      keepHead(store, head).catch((error: unknown) => log.warn({ err: error }, 'how far the audit came could not be noted'));
+    },
+  });
+  await ledger.open();
+  const eventOf = eventsOf(tenantId, openPlaces(store.read, parts.versions, parts.hsmsTag));
+  const changes = openChanges({ store, chain: CHAIN, ledger, gate, clock, eventOf });
+  const append = (events: readonly string[]): Promise<void> => ledger.append(events);
+  await settleChanges({ read: store.read, folder, chain: CHAIN, eventOf, append }).then(changes.arrived, (error: unknown) =>
+    log.error({ err: error }, 'records of changes wait in the store; the next start tries to bring them into the chain again'),
+  );
+  return {
+    ...changes,
+    append,
+    get written() {
+      return ledger.written;
+    },
+    get problem() {
+      return ledger.problem;
+    },
+    close: async () => {
+      await ledger.close();
+      await Promise.all([changes.sweep(), keepHead(store, ledger.head)]).catch((error: unknown) =>
+        log.warn({ err: error }, 'how far the audit came could not be noted'),
+      );
+    },
+  };
+}
+
+async function endOfChain({ store, clock }: AuditParts, folder: string, signingKey: SigningKey, reserve: Reserve): Promise<End> {
+  const known = await store.read
+    .selectFrom('audit_chains')
+    .select(['sequence', 'hash', 'segment'])
+    .where('chain', '=', CHAIN)
+    .executeTakeFirst();
+  const keys = new Map([[signingKey.kid, createPublicKey(signingKey.publicPem)]]);
+  const now = new Date(clock.now()).toISOString();
+  const find = (): Promise<End> => findEnd({ folder, chain: CHAIN, known, keys, signingKey, now });
+  try {
+    return await find();
+  } catch (error) {
+    if (!isNoRoom(error)) throw error;
+    await reserve.give();
+    return find();
+  }
+}
+
+async function keepHead(store: Pick<Store, 'write'>, head: Head): Promise<void> {
+  await store.write((writer) =>
+    writer
+      .insertInto('audit_chains')
+      .values({ chain: CHAIN, ...head })
+      .onConflict((conflict) => conflict.column('chain').doUpdateSet(head))
+      .execute(),
+  );
+}

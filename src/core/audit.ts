@@ -1,0 +1,94 @@
+// What a record of a call says: the words that the door, the rooms' tables and the audit share. Knows neither HTTP nor where records are kept.
+
+import type { Caller } from './caller.ts';
+import { Failure } from './failure.ts';
+
+/** How a row is recorded; every room says it for each of its rows. */
+export interface RowAudit {
+  /** `KeySign`: the record's operationName. */
+  readonly operation: string;
+  /** What the caller must be allowed to do. */
+  readonly action: string;
+  /** Every call of an HSM is recorded; where little is decided, only who was turned away. */
+  readonly record: 'every call' | 'refusals';
+  /** Where the action has to be allowed, for the named segments of the call's path. */
+  scope(path: Readonly<Record<string, string>>): string;
+}
+
+/** `not decided`: refused before it came to that, for its address, its version or the HSM's state. */
+export type Decision = 'allowed' | 'refused' | 'not authenticated' | 'not decided';
+
+/** A call as it came in. Plain data, so that it can cross threads; no token, body or query is in it. */
+export interface CallFacts {
+  readonly requestId: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly room: 'hsm' | 'identity' | 'graph' | 'management';
+  readonly operation: string;
+  readonly action: string;
+  readonly scope: string;
+  readonly apiVersion: string | undefined;
+  readonly host: string;
+  readonly origin: string;
+  readonly method: string;
+  /** Without its query. */
+  readonly path: string;
+  /** The named segments of a path that a table has. */
+  readonly named: Readonly<Record<string, string>>;
+  /** The client's address. */
+  readonly address: string;
+  /** What the client says it is. */
+  readonly client: string | undefined;
+  /** What the client calls this call, or the undertaking it belongs to. */
+  readonly correlationId: string | undefined;
+  readonly caller: Caller;
+}
+
+/** What became of it. */
+export interface Outcome {
+  readonly decision: Decision;
+  readonly status: number;
+  /** Why it was refused, as a code of ours: nothing that the caller sent. */
+  readonly reason: string | undefined;
+  /** Milliseconds. */
+  readonly duration: number;
+}
+
+/** How far a call came, from the answer that it gets. `admitted`: whether its room had let it pass. */
+export function decisionOn(admitted: boolean, status: number, code: string | undefined): Decision {
+  if (code !== undefined && REFUSALS.has(code)) return 'refused';
+  if (admitted) return 'allowed';
+  return status === 401 ? 'not authenticated' : 'not decided';
+}
+
+/** The codes with which the rooms say that a caller may not. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'AccessDenied',
+  'AuthorizationFailed',
+  'Authorization_RequestDenied',
+  'Forbidden/ForbiddenByFirewall',
+]);
+
+/** The code of a failure with its inner one: the reason as a record has it. */
+export function reasonOf({ code, inner }: Failure): string {
+  return inner === undefined ? code : `${code}/${inner}`;
+}
+
+/** Where the door takes its records. */
+export interface Recorder {
+  /** Throws auditUnavailable when no record could be kept now, so that nothing is done that would have to be undone. */
+  prove(): void;
+  /** Resolves when the record is on disk, and rejects with auditUnavailable when it is not: the answer must not leave then. */
+  record(facts: CallFacts, outcome: Outcome): Promise<void>;
+}
+
+/** Where the operator asked for no records. */
+export const noRecorder: Recorder = { prove: () => undefined, record: () => Promise.resolve() };
+
+export const AUDIT_UNAVAILABLE = 'AuditUnavailable';
+
+/** 503: what cannot be recorded is not done. */
+export function auditUnavailable(cause?: unknown): Failure {
+  const message = 'The audit record cannot be written, so the operation was refused. The service log and its readiness page say why.';
+  return new Failure(503, AUDIT_UNAVAILABLE, message, { headers: { 'retry-after': '5' }, cause });
+}

@@ -1,0 +1,68 @@
+// Which calls are recorded, and what the audit is told of one: facts of the request and its fate, never a token, a body or a query.
+
+import type { IncomingMessage } from 'node:http';
+import type { CallFacts, RowAudit } from '../core/audit.ts';
+import type { Caller } from '../core/caller.ts';
+import type { Visit } from '../core/route.ts';
+import type { Arrival } from './hosts.ts';
+
+/** What no table of an HSM has is recorded too: somebody was looking for it. */
+export const UNKNOWN_OPERATION: RowAudit = { operation: 'UnknownOperation', action: '', record: 'every call', scope: () => '/' };
+
+export function isRecorded(audit: RowAudit | undefined, status: number): audit is RowAudit {
+  return audit !== undefined && (audit.record === 'every call' || status === 401 || status === 403);
+}
+
+/** What is known of a request when it is recorded. */
+export interface Recorded {
+  readonly requestId: string;
+  readonly time: number;
+  readonly room: CallFacts['room'];
+  readonly audit: RowAudit;
+  /** As the client wrote it, query and all. */
+  readonly url: string;
+  readonly arrival: Arrival;
+  readonly address: string;
+  readonly correlationId: string | undefined;
+  readonly caller: Caller;
+  readonly visit: Visit | undefined;
+}
+
+export function factsOf(raw: IncomingMessage, recorded: Recorded): CallFacts {
+  const { requestId, time, room, audit, url, arrival, address, correlationId, caller, visit } = recorded;
+  const named = plainNames(visit?.path ?? {});
+  return {
+    requestId,
+    time,
+    room,
+    operation: audit.operation,
+    action: audit.action,
+    scope: audit.scope(named),
+    apiVersion: visit?.apiVersion,
+    host: arrival.host,
+    origin: arrival.origin,
+    method: raw.method ?? '',
+    path: pathOf(url),
+    named,
+    address,
+    client: raw.headers['user-agent'],
+    correlationId,
+    caller,
+  };
+}
+
+/** Up to whatever may be a query, in whichever disguise: a query may hold what is no record's business. */
+export function pathOf(url: string): string {
+  return url.replace(/(?:\?|#|;|&|%3f|%23|%3b|%26).*$/is, '');
+}
+
+/** Names as they stand in a path. What can be no name may be a query in disguise, and is not repeated. */
+function plainNames(named: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.values(named).every(isPlain)
+    ? named
+    : Object.fromEntries(Object.entries(named).map(([at, name]) => [at, isPlain(name) ? name : '(no name)']));
+}
+
+function isPlain(name: string): boolean {
+  return /^[^?#;&=%\s]{1,256}$/u.test(name);
+}

@@ -1,0 +1,146 @@
+// The audit record over the wire: what calls leave in the chain, and that the chain of a service verifies while it runs, after it stopped and after
+// it was started again.
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { auditFolder, CHAIN } from '../../src/audit/open-audit.ts';
+import { chainsIn, keysBeside, type Verdict, verifyChain } from '../../src/audit/verify.ts';
+import { type Got, type House, type Json, openHouse } from '../house.ts';
+import { activate, CRYPTO_USER, grant } from './ready.ts';
+
+const HSM = 'audited';
+let house: House;
+
+before(async () => {
+  house = await openHouse();
+  await house.provision(HSM);
+  await activate(house, HSM);
+  await grant(house, HSM, CRYPTO_USER, house.connection.user.objectId);
+});
+
+after(() => house.close());
+
+/** Every event of the chain, oldest first. */
+function events(): readonly Json[] {
+  const folder = auditFolder(house.dataFolder);
+  return readdirSync(folder)
+    .filter((file) => file.endsWith('.jsonl'))
+    .sort()
+    .flatMap((file) => readFileSync(join(folder, file), 'utf8').split('\n'))
+    .filter((line) => line.includes('"event":'))
+    .map((line) => JSON.parse(line).event);
+}
+
+/** The records of one answer. Those of changes come into the chain a moment after their answer: they are in the store first. */
+async function recordsOf(got: Got): Promise<readonly Json[]> {
+  const id = got.headers['x-ms-request-id'];
+  for (;;) {
+    const found = events().filter((event) => event.properties.requestId === id);
+    if (found.length > 0) return found;
+    await new Promise((wake) => setTimeout(wake, 10));
+  }
+}
+
+async function verified(): Promise<Verdict> {
+  const files = (await chainsIn(auditFolder(house.dataFolder))).get(CHAIN) ?? [];
+  return verifyChain(CHAIN, files, { keys: await keysBeside(files), mayBeOpen: true, fromTheBeginning: true });
+}
+
+test('a call leaves one record in the shape of the service: who, what, where, when and how it ended', async () => {
+  const made = await house.hsm(HSM, 'POST', '/keys/ledger/create', { kty: 'EC-HSM' });
+  assert.equal(made.status, 200);
+  const got = await house.hsm(HSM, 'GET', '/keys/ledger?api-version=7.4');
+  const [record] = await recordsOf(got);
+  const { user, tenantId } = house.connection;
+  assert.equal(record.operationName, 'KeyGet');
+  assert.equal(record.operationVersion, '7.4');
+  assert.equal(record.category, 'AuditEvent');
+  assert.equal(record.resultType, 'Success');
+  assert.equal(record.httpStatusCode, 200);
+  assert.equal(record.callerIpAddress, '127.0.0.1');
+  assert.equal(record.TenantId, tenantId);
+  assert.equal(record.PoolName, HSM);
+  assert.match(record.resourceId, /^\/SUBSCRIPTIONS\/.*\/PROVIDERS\/MICROSOFT.KEYVAULT\/MANAGEDHSMS\/AUDITED$/);
+  assert.equal(new URL(record.requestUri).pathname, '/keys/ledger');
+  assert.equal(JSON.parse(record.identity).claim.http_schemas_microsoft_com_identity.claims.objectidentifier, user.objectId);
+  const { caller, callerType, action, scope, decision, key } = record.properties;
+  assert.deepEqual(
+    { caller, callerType, action, scope, decision, key },
+    {
+      caller: user.objectId,
+      callerType: 'user',
+      action: 'Microsoft.KeyVault/managedHsm/keys/read/action',
+      scope: '/keys/ledger',
+      decision: 'allowed',
+      key: 'ledger',
+    },
+  );
+  assert.deepEqual(
+    (await recordsOf(made)).map((event) => [event.operationName, event.httpStatusCode, event.properties.decision]),
+    [['KeyCreate', 200, 'allowed']],
+  );
+});
+
+test('whoever is turned away is recorded with the reason: no token, a bad one, no role, a bad path, a bad request, a key that is not there', async () => {
+  const application = await house.token('application', 'hsm');
+  const cases: readonly [Got, readonly unknown[]][] = [
+    [await house.hsm(HSM, 'GET', '/keys/a', undefined, null), ['Authentication', 401, 'Failed', 'not authenticated', 'no token']],
+    [
+      await house.hsm(HSM, 'GET', '/keys/a', undefined, 'made-up'),
+      ['Authentication', 401, 'Failed', 'not authenticated', 'The token is malformed or its signature is not valid.'],
+    ],
+    [await house.hsm(HSM, 'GET', '/keys/a', undefined, application), ['KeyGet', 403, 'Failed', 'refused', 'AccessDenied']],
+    [await house.hsm(HSM, 'POST', '/keys/a/create', {}, application), ['KeyCreate', 403, 'Failed', 'refused', 'AccessDenied']],
+    [await house.hsm(HSM, 'GET', '/nowhere'), ['UnknownOperation', 404, 'Failed', 'not decided', 'NotFound']],
+    [await house.hsm(HSM, 'GET', '/keys/a?api-version=1'), ['KeyGet', 400, 'Failed', 'not decided', 'BadParameter']],
+    [await house.hsm(HSM, 'POST', '/keys/a/create', { kty: 'none' }), ['KeyCreate', 400, 'Failed', 'allowed', 'BadParameter']],
+    [await house.hsm(HSM, 'GET', '/keys/a'), ['KeyGet', 404, 'Failed', 'allowed', 'KeyNotFound']],
+    [await house.hsm('absent', 'GET', '/keys/a'), ['KeyGet', 404, 'Failed', 'not decided', 'NotFound']],
+  ];
+  for (const [got, expected] of cases) {
+    const found = (await recordsOf(got)).map((event) => [
+      event.operationName,
+      event.httpStatusCode,
+      event.resultType,
+      event.properties.decision,
+      event.resultDescription,
+    ]);
+    assert.deepEqual(found, [expected]);
+  }
+});
+
+test('changes in the resource manager and sign-ins are recorded too, and what is only read there is not', async () => {
+  const { tenantId, authorityHost } = house.connection;
+  const group = await house.arm('PUT', '/resourceGroups/recorded', { location: 'norwayeast' });
+  const [change] = await recordsOf(group);
+  assert.equal(change.operationName, 'Microsoft.Resources/subscriptions/resourceGroups/write');
+  assert.equal(change.category, 'Administrative');
+  const read = await house.arm('GET', '/resourceGroups/recorded');
+  assert.equal(read.status, 200);
+  const body = new URLSearchParams({
+    grant_type: 'client_credentials',
+    client_id: tenantId,
+    client_secret: 'wrong',
+    scope: 'x/.default',
+  }).toString();
+  const failed = await house.call('POST', `${authorityHost}${tenantId}/oauth2/v2.0/token`, { body });
+  const [attempt] = await recordsOf(failed);
+  assert.deepEqual([attempt.operationName, attempt.category, attempt.httpStatusCode], ['TokenIssue', 'SignInLogs', failed.status]);
+  assert.ok(events().every((event) => event.properties.requestId !== read.headers['x-ms-request-id']));
+});
+
+test('the chain of a running service verifies, and of one that was stopped and started; its numbers have no gap', async () => {
+  const running = await verified();
+  assert.deepEqual(running.problems, []);
+  assert.equal(running.events, events().length);
+  await house.restart();
+  const again = await house.hsm(HSM, 'GET', '/keys/ledger');
+  await recordsOf(again);
+  const restarted = await verified();
+  assert.deepEqual(restarted.problems, []);
+  assert.equal(restarted.segments, 2);
+  assert.equal(restarted.sequence, restarted.events);
+  assert.ok(restarted.events > running.events);
+});
