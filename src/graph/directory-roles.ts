@@ -32,6 +32,13 @@ async function holders(read: Pick<Reader, 'selectFrom'>): Promise<readonly strin
   return rows.map((row) => row.member_id);
 }
 
+/** Whether the principal holds the role and is enabled, asked of the rows themselves. */
+export async function isHolder(read: Pick<Reader, 'selectFrom'>, objectId: string): Promise<boolean> {
+  if (!(await holders(read)).includes(objectId)) return false;
+  const row = await read.selectFrom('principals').select('enabled').where('id', '=', objectId).executeTakeFirst();
+  return row?.enabled === 1;
+}
+
 /** Whether somebody else than this principal holds the role and can sign in. Asked inside the transaction that takes it away. */
 export async function isLastAdministrator(writer: Writer, objectId: string): Promise<boolean> {
   const all = await holders(writer);

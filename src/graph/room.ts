@@ -3,7 +3,8 @@
 import type { SignedIn } from '../core/caller.ts';
 import { insufficientPrivileges } from '../core/errors-graph.ts';
 import { type Room, serveRows, type Visit } from '../core/route.ts';
-import { administrators } from './directory-roles.ts';
+import type { Reader } from '../store/store.ts';
+import { administrators, isHolder } from './directory-roles.ts';
 import { type GraphRow, graphRows } from './routes.ts';
 import type { GraphParts, GraphReads, GraphWrites } from './world.ts';
 
@@ -17,19 +18,20 @@ export function graphRoom({ read, clock, versions, tenantId, directory, write = 
 
   async function writing(row: GraphRow, visit: Visit): Promise<GraphWrites> {
     const world = reading(visit);
-    if (!(await mayChange(row, world.caller, visit.path.id?.toLowerCase()))) throw insufficientPrivileges();
-    return { ...world, write, clock };
-  }
-
-  async function mayChange({ guard }: GraphRow, caller: SignedIn, id: string | undefined): Promise<boolean> {
-    if (guard === 'anyone' || (await isAdministrator(caller.objectId))) return true;
-    if (guard === 'oneself too') return id === caller.objectId || (caller.kind === 'user' && id === caller.userPrincipalName.toLowerCase());
-    return guard === 'owners too' && id !== undefined && (await owns(caller.objectId, id));
-  }
-
-  async function owns(caller: string, id: string): Promise<boolean> {
-    const links = read.selectFrom('links').select('kind').where('kind', '=', 'owner').where('object_id', '=', id);
-    return (await links.where('member_id', '=', caller).executeTakeFirst()) !== undefined;
+    const id = visit.path.id?.toLowerCase();
+    const cached = { read, isAdministrator };
+    if (!(await mayChange(cached, row, world.caller, id))) throw insufficientPrivileges();
+    return {
+      ...world,
+      clock,
+      // What was true at admission may be true no longer when the change gets its turn, so the transaction asks again.
+      write: (job) =>
+        write(async (writer) => {
+          const now = { read: writer, isAdministrator: (objectId: string) => isHolder(writer, objectId) };
+          if (!(await mayChange(now, row, world.caller, id))) throw insufficientPrivileges();
+          return job(writer);
+        }),
+    };
   }
 
   const rows = serveRows(graphRows, {
@@ -43,6 +45,22 @@ export function graphRoom({ read, clock, versions, tenantId, directory, write = 
     }),
   });
   return { name: 'graph', dialect: 'graph', rows };
+}
+
+interface Sources {
+  readonly read: Pick<Reader, 'selectFrom'>;
+  isAdministrator(objectId: string): Promise<boolean>;
+}
+
+async function mayChange(sources: Sources, { guard }: GraphRow, caller: SignedIn, id: string | undefined): Promise<boolean> {
+  if (guard === 'anyone' || (await sources.isAdministrator(caller.objectId))) return true;
+  if (guard === 'oneself too') return id === caller.objectId || (caller.kind === 'user' && id === caller.userPrincipalName.toLowerCase());
+  return guard === 'owners too' && id !== undefined && (await owns(sources.read, caller.objectId, id));
+}
+
+async function owns(read: Sources['read'], caller: string, id: string): Promise<boolean> {
+  const links = read.selectFrom('links').select('kind').where('kind', '=', 'owner').where('object_id', '=', id);
+  return (await links.where('member_id', '=', caller).executeTakeFirst()) !== undefined;
 }
 
 function refuseToWrite(): never {

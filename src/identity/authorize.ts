@@ -67,7 +67,8 @@ export const authorize = operation({ path: TenantPath, query: Query, body: Form 
     try {
       const user = await signInUser(world, username, password, address);
       const { client, redirectUri, challenge, nonce, want } = request;
-      const code = await grantCode(world, { clientId: client.id, principalId: user.id, redirectUri, challenge, nonce, want });
+      const signedIn = { clientId: client.id, principalId: user.id, session: user.session };
+      const code = await grantCode(world, { ...signedIn, redirectUri, challenge, nonce, want });
       return sendBack(request, { code, session_state: hash('sha256', code, 'hex').slice(0, 32) });
     } catch (cause) {
       if (!(cause instanceof Failure)) throw cause;

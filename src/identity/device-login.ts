@@ -76,7 +76,7 @@ async function answered(
   if (!isFormToken(world, token, grant.id, address)) return approvalPage(world, grant, userCode, address, pageTooOld());
   try {
     const user = await signInUser(world, username, password, address);
-    if (!(await answerDevice(world, grant.id, user.id, answer === 'approve' ? 'approved' : 'declined'))) throw userCodeUnknown();
+    if (!(await answerDevice(world, grant.id, user, answer === 'approve' ? 'approved' : 'declined'))) throw userCodeUnknown();
     return donePage(answer === 'approve');
   } catch (cause) {
     if (!(cause instanceof Failure)) throw cause;

@@ -5,6 +5,7 @@ import { hash, timingSafeEqual } from 'node:crypto';
 import { toBase64url } from '../core/encoding.ts';
 import type { Tables } from '../store/schema.ts';
 import type { Reader, Writer } from '../store/store.ts';
+import type { UserPrincipal } from './principals.ts';
 import type { Wanted } from './scopes.ts';
 import type { IdentityWrites, Secrets } from './world.ts';
 
@@ -13,8 +14,10 @@ type Grant = Tables['grants'];
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 const REFRESH_LIFE = 90 * DAY;
-/** A refresh token that was exchanged for the next one is good for another day: several processes of one user share a token cache. */
-const REFRESH_OVERLAP = DAY;
+/** A refresh token that was exchanged for the next one is good for so long still: several processes of one user share a token cache. */
+const REFRESH_OVERLAP = 5 * MINUTE;
+/** Later than that it is a replay, which is told from a token that never was for so long. */
+const REPLAY_KNOWN = 7 * DAY;
 const CODE_LIFE = 10 * MINUTE;
 /** Seconds, as the device code answer has it. */
 export const DEVICE_LIFE = 900;
@@ -24,7 +27,11 @@ const KEPT_AFTER_END = 60 * MINUTE;
 export interface RefreshGrant {
   readonly clientId: string;
   readonly principalId: string;
+  /** The principal's number at the time of the sign-in. */
+  readonly session: number;
   readonly want: Wanted;
+  /** The sign-in that this comes from; a new one when left out. */
+  readonly family?: string | undefined;
 }
 
 export interface CodeGrant extends RefreshGrant {
@@ -46,23 +53,36 @@ export async function findRefresh(world: IdentityWrites, token: string): Promise
   const row = await find(world.read, 'refresh', token);
   if (row === undefined || row.principal_id === null || row.expires_at <= world.clock.now()) return undefined;
   const data: { want: Wanted } = JSON.parse(row.data_json);
-  return { clientId: row.client_id, principalId: row.principal_id, want: data.want };
+  return { clientId: row.client_id, principalId: row.principal_id, session: row.session, want: data.want, family: row.family ?? undefined };
 }
 
-/** Exchanges a refresh token for the next one; the old one ends within a day. */
-export async function rotateRefresh(world: IdentityWrites, token: string, grant: RefreshGrant): Promise<string> {
+/**
+ * Exchanges a refresh token for the next one. One that was exchanged minutes ago is a replay: whoever of its two holders is the thief, all refresh
+ * tokens of that sign-in end (RFC 9700 section 4.14.2).
+ */
+export function rotateRefresh(world: IdentityWrites, token: string, grant: RefreshGrant): Promise<string | 'replayed'> {
   const next = randomToken(world.crypto);
-  const overlap = world.clock.now() + REFRESH_OVERLAP;
-  await world.write(async (writer) => {
-    await writer
-      .updateTable('grants')
-      .set({ expires_at: overlap })
-      .where('id', '=', idOf(token))
-      .where('expires_at', '>', overlap)
-      .execute();
-    await insertRefresh(writer, world, next, grant);
+  const now = world.clock.now();
+  return world.write(async (writer) => {
+    const row = await find(writer, 'refresh', token);
+    if (row === undefined || row.expires_at <= now) return 'replayed';
+    if (row.redeemed_at !== null && row.redeemed_at + REFRESH_OVERLAP <= now) {
+      await endFamily(writer, row.family ?? row.id);
+      return 'replayed';
+    }
+    const redeemed = { redeemed_at: row.redeemed_at ?? now, expires_at: Math.min(row.expires_at, now + REPLAY_KNOWN) };
+    await writer.updateTable('grants').set(redeemed).where('id', '=', row.id).execute();
+    await insertRefresh(writer, world, next, { ...grant, family: row.family ?? row.id });
+    return next;
   });
-  return next;
+}
+
+async function endFamily(writer: Writer, family: string): Promise<void> {
+  await writer
+    .deleteFrom('grants')
+    .where('kind', '=', 'refresh')
+    .where((is) => is.or([is('family', '=', family), is('id', '=', family)]))
+    .execute();
 }
 
 async function insertRefresh(writer: Writer, { clock }: IdentityWrites, token: string, grant: RefreshGrant): Promise<void> {
@@ -73,30 +93,40 @@ async function insertRefresh(writer: Writer, { clock }: IdentityWrites, token: s
     principal_id: grant.principalId,
     state: 'approved',
     data_json: JSON.stringify({ want: grant.want }),
+    session: grant.session,
+    family: grant.family ?? idOf(token),
+    redeemed_at: null,
     expires_at: clock.now() + REFRESH_LIFE,
     created_at: clock.now(),
   });
 }
 
 /** Makes an authorization code and resolves when it is on disk. */
-export async function grantCode(world: IdentityWrites, { clientId, principalId, ...data }: CodeGrant): Promise<string> {
+export async function grantCode(world: IdentityWrites, { clientId, principalId, session, ...data }: CodeGrant): Promise<string> {
   const code = randomToken(world.crypto);
   const now = world.clock.now();
-  const row = { client_id: clientId, principal_id: principalId, expires_at: now + CODE_LIFE, created_at: now };
+  const life = { expires_at: now + CODE_LIFE, created_at: now, redeemed_at: null };
+  const row = { client_id: clientId, principal_id: principalId, session, family: null, ...life };
   await world.write((writer) =>
     insert(writer, { id: idOf(code), kind: 'code', state: 'approved', data_json: JSON.stringify(data), ...row }),
   );
   return code;
 }
 
-/** Takes a code out of use, whatever becomes of the request that brought it: nobody gets a second try at its verifier. */
+/**
+ * Takes a code out of use, whatever becomes of the request that brought it: nobody gets a second try at its verifier. A second time ends the refresh
+ * tokens that the first one got (RFC 6749 section 4.1.2).
+ */
 export async function redeemCode(world: IdentityWrites, code: string): Promise<CodeGrant | 'unknown' | 'redeemed' | 'expired'> {
   const row = await find(world.read, 'code', code);
   if (row === undefined || row.principal_id === null) return 'unknown';
-  if (!(await redeem(world, row.id))) return 'redeemed';
+  if (!(await redeem(world, row.id))) {
+    await world.write((writer) => endFamily(writer, row.id));
+    return 'redeemed';
+  }
   if (row.expires_at <= world.clock.now()) return 'expired';
-  const data: Omit<CodeGrant, 'clientId' | 'principalId'> = JSON.parse(row.data_json);
-  return { clientId: row.client_id, principalId: row.principal_id, ...data };
+  const data: Omit<CodeGrant, 'clientId' | 'principalId' | 'session' | 'family'> = JSON.parse(row.data_json);
+  return { clientId: row.client_id, principalId: row.principal_id, session: row.session, family: row.id, ...data };
 }
 
 export interface DeviceCode {
@@ -121,6 +151,9 @@ export async function grantDevice(world: IdentityWrites, clientId: string, want:
       principal_id: null,
       state: 'pending',
       data_json: JSON.stringify({ want, proof: idOf(deviceCode) }),
+      session: 0,
+      family: null,
+      redeemed_at: null,
       expires_at: now + DEVICE_LIFE * 1000,
       created_at: now,
     }),
@@ -132,6 +165,8 @@ export interface DeviceGrant {
   readonly id: string;
   readonly clientId: string;
   readonly principalId: string | null;
+  /** The principal's number when it answered. */
+  readonly session: number;
   readonly state: Grant['state'] | 'expired';
   readonly want: Wanted;
 }
@@ -152,13 +187,13 @@ export async function findDeviceByDeviceCode(world: IdentityWrites, deviceCode: 
 function deviceGrant(row: Grant, now: number): DeviceGrant {
   const { want }: { want: Wanted } = JSON.parse(row.data_json);
   const state = row.expires_at <= now ? 'expired' : row.state;
-  return { id: row.id, clientId: row.client_id, principalId: row.principal_id, state, want };
+  return { id: row.id, clientId: row.client_id, principalId: row.principal_id, session: row.session, state, want };
 }
 
 /** Whether the answer was taken: a code is answered once. */
-export function answerDevice(world: IdentityWrites, id: string, principalId: string, state: 'approved' | 'declined'): Promise<boolean> {
+export function answerDevice(world: IdentityWrites, id: string, user: UserPrincipal, state: 'approved' | 'declined'): Promise<boolean> {
   return world.write(async (writer) => {
-    const change = writer.updateTable('grants').set({ state, principal_id: principalId });
+    const change = writer.updateTable('grants').set({ state, principal_id: user.id, session: user.session });
     const pending = change.where('id', '=', id).where('state', '=', 'pending').where('expires_at', '>', world.clock.now());
     return (await pending.executeTakeFirst()).numUpdatedRows === 1n;
   });
@@ -180,7 +215,7 @@ export async function sweepGrants(world: Pick<IdentityWrites, 'read' | 'write' |
   await world.write((writer) => writer.deleteFrom('grants').where('expires_at', '<', limit).execute());
 }
 
-function find(read: Reader, kind: Grant['kind'], held: string): Promise<Grant | undefined> {
+function find(read: Pick<Reader, 'selectFrom'>, kind: Grant['kind'], held: string): Promise<Grant | undefined> {
   return read.selectFrom('grants').selectAll().where('id', '=', idOf(held)).where('kind', '=', kind).executeTakeFirst();
 }
 

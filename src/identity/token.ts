@@ -105,8 +105,9 @@ async function refreshToken(world: IdentityWrites, request: TokenRequest): Promi
   if (grant === undefined || !(grant.clientId === client.id || (client.kind === 'public' && isPublicClient(grant.clientId))))
     throw refreshTokenInvalid();
   const want = wanted(request.form, world.tenant, world.urls, grant.want);
-  const user = await userOf(world, grant.principalId);
-  const next = await rotateRefresh(world, held, { clientId: client.id, principalId: user.id, want });
+  const user = await userOf(world, grant);
+  const next = await rotateRefresh(world, held, { clientId: client.id, principalId: user.id, session: user.session, want });
+  if (next === 'replayed') throw refreshTokenInvalid();
   return answerUser(world, request, user, want, next);
 }
 
@@ -123,7 +124,7 @@ async function authorizationCode(world: IdentityWrites, request: TokenRequest): 
   if (grant.redirectUri !== redirectUri) throw codeInvalid('The reply address does not match the one of the authorization request.');
   if (!answersChallenge(verifier, grant.challenge)) throw codeVerifierWrong();
   const want = wanted(form, world.tenant, world.urls, grant.want);
-  return signedIn(world, request, await userOf(world, grant.principalId), want, grant.nonce);
+  return signedIn(world, request, await userOf(world, grant), want, grant);
 }
 
 async function deviceCode(world: IdentityWrites, request: TokenRequest): Promise<TokenAnswer> {
@@ -133,7 +134,7 @@ async function deviceCode(world: IdentityWrites, request: TokenRequest): Promise
   if (grant === undefined || grant.clientId !== request.proven.client.id) throw deviceCodeUnknown();
   const principalId = approvedBy(grant);
   const want = wanted(request.form, world.tenant, world.urls, grant.want);
-  const user = await userOf(world, principalId);
+  const user = await userOf(world, { principalId, session: grant.session });
   if (!(await redeem(world, grant.id))) throw deviceCodeUnknown();
   return signedIn(world, request, user, want);
 }
@@ -152,11 +153,11 @@ async function signedIn(
   request: TokenRequest,
   user: UserPrincipal,
   want: Wanted,
-  nonce?: string,
+  code: { readonly nonce?: string | undefined; readonly family?: string | undefined } = {},
 ): Promise<TokenAnswer> {
-  const grant = { clientId: request.proven.client.id, principalId: user.id, want };
+  const grant = { clientId: request.proven.client.id, principalId: user.id, session: user.session, want, family: code.family };
   const refresh = want.refreshToken ? await grantRefresh(world, grant) : undefined;
-  return answerUser(world, request, user, want, refresh, nonce);
+  return answerUser(world, request, user, want, refresh, code.nonce);
 }
 
 function answerUser(
@@ -172,10 +173,12 @@ function answerUser(
   return userTokens(world, { user, clientId: client.id, proof, want, version, origin, address, nonce, refreshToken, family });
 }
 
-async function userOf(world: IdentityWrites, id: string): Promise<UserPrincipal> {
-  const user = await principalById(world.read, id);
+/** The user behind a grant, unless what the grant comes from has ended since. */
+async function userOf(world: IdentityWrites, grant: { readonly principalId: string; readonly session: number }): Promise<UserPrincipal> {
+  const user = await principalById(world.read, grant.principalId);
   if (user?.kind !== 'user') throw refreshTokenInvalid();
   if (!user.enabled) throw userDisabled();
+  if (user.session !== grant.session) throw refreshTokenInvalid();
   return user;
 }
 

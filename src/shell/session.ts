@@ -129,9 +129,10 @@ export class Session {
       if (account.secret !== undefined) return secretGrant(place, resource, account.name, account.secret.reveal());
       throw again(account.name);
     }
-    if (account.refreshToken !== undefined) {
+    const refreshToken = await this.#latestRefreshToken(account);
+    if (refreshToken !== undefined) {
       try {
-        return await refreshGrant(place, resource, account.refreshToken);
+        return await refreshGrant(place, resource, refreshToken);
       } catch (error) {
         if (!(error instanceof GrantRefused) || account.password === undefined)
           throw error instanceof GrantRefused ? again(account.name, error) : error;
@@ -139,6 +140,15 @@ export class Session {
     }
     if (account.password === undefined) throw again(account.name);
     return passwordGrant(place, resource, account.name, account.password.reveal());
+  }
+
+  /** Another invocation may have exchanged it meanwhile; the service takes an exchanged one that comes late for stolen. */
+  async #latestRefreshToken(account: Account & { kind: 'User' }): Promise<string | undefined> {
+    if (account.refreshToken === undefined) return undefined;
+    const written = await this.#readAccount();
+    return written?.kind === 'User' && written.name === account.name
+      ? (written.refreshToken ?? account.refreshToken)
+      : account.refreshToken;
   }
 
   async #certificateAssertion(account: Account & { kind: 'ServicePrincipal' }, place: LoginPlace): Promise<string | undefined> {

@@ -78,6 +78,12 @@ export interface Tables {
     principal_id: string | null;
     state: 'pending' | 'approved' | 'declined' | 'redeemed';
     data_json: string;
+    /** The principal's number when the grant was made; another one since then ends the grant. */
+    session: number;
+    /** The sign-in that a refresh token comes from; they are taken back together. */
+    family: string | null;
+    /** When a refresh token was exchanged for the next one. */
+    redeemed_at: number | null;
     expires_at: number;
     created_at: number;
   };

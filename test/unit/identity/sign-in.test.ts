@@ -7,7 +7,9 @@ import { SignJWT } from 'jose';
 import { selfSigned } from '../../../src/core/self-signed.ts';
 import { addCertificate, addSecret } from '../../../src/identity/credentials.ts';
 import { createServicePrincipal } from '../../../src/identity/principals.ts';
+import { identityRoom } from '../../../src/identity/room.ts';
 import { hashSecret } from '../../../src/identity/secret-hash.ts';
+import { endSessions } from '../../../src/identity/sessions.ts';
 import { thumbprint, thumbprint256 } from '../../../src/identity/signing-keys.ts';
 import { newThrottle } from '../../../src/identity/throttle.ts';
 import {
@@ -24,7 +26,8 @@ import {
   userForm,
 } from './tenancy.ts';
 
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 test('a service principal signs in with its secret and its token opens the HSM alone', async (t) => {
@@ -182,18 +185,49 @@ test('one refresh token serves many resources, and both clients of the family', 
   assert.deepEqual(members(await postToken(tenancy, foreign)).error_codes, [700082]);
 });
 
-test('a refresh token that was exchanged still works for another day, its successor for ninety', async (t) => {
+test('a refresh token that was exchanged works for minutes, its successor for ninety days', async (t) => {
   const tenancy = await openTenancy(t);
   const first = text(await postToken(tenancy, userForm(tenancy)), 'refresh_token');
   const second = text(await postToken(tenancy, refreshForm(first)), 'refresh_token');
   assert.notEqual(first, second);
-  tenancy.clock.advance(DAY - HOUR);
-  assert.equal((await postToken(tenancy, refreshForm(first))).status, 200);
-  tenancy.clock.advance(2 * HOUR);
-  assert.deepEqual(members(await postToken(tenancy, refreshForm(first))).error_codes, [700082]);
-  assert.equal((await postToken(tenancy, refreshForm(second))).status, 200);
+  tenancy.clock.advance(4 * MINUTE);
+  assert.equal((await postToken(tenancy, refreshForm(first))).status, 200, 'another process with the same token cache');
+  tenancy.clock.advance(90 * DAY - HOUR);
+  const third = text(await postToken(tenancy, refreshForm(second)), 'refresh_token');
   tenancy.clock.advance(90 * DAY);
-  assert.deepEqual(members(await postToken(tenancy, refreshForm(second))).error_codes, [700082]);
+  assert.deepEqual(members(await postToken(tenancy, refreshForm(third))).error_codes, [700082]);
+});
+
+test('a refresh token that is played again later ends all that came from its sign-in, and no other sign-in', async (t) => {
+  const tenancy = await openTenancy(t);
+  const first = text(await postToken(tenancy, userForm(tenancy)), 'refresh_token');
+  const elsewhere = text(await postToken(tenancy, userForm(tenancy)), 'refresh_token');
+  const second = text(await postToken(tenancy, refreshForm(first)), 'refresh_token');
+  const third = text(await postToken(tenancy, refreshForm(second)), 'refresh_token');
+  tenancy.clock.advance(6 * MINUTE);
+  for (const replayed of [first, third, second]) {
+    assert.deepEqual(members(await postToken(tenancy, refreshForm(replayed))).error_codes, [700082]);
+  }
+  assert.equal((await postToken(tenancy, refreshForm(elsewhere))).status, 200);
+});
+
+test('when sessions are ended, no refresh token and no sign-in that was under way survives', async (t) => {
+  const tenancy = await openTenancy(t);
+  const { objectId } = tenancy.tenant.user;
+  const token = text(await postToken(tenancy, userForm(tenancy)), 'refresh_token');
+  const { write } = tenancy.parts;
+  let ended = false;
+  const interrupted: typeof write = async (job) => {
+    if (!ended) await write((writer) => endSessions(writer, tenancy.clock, objectId));
+    ended = true;
+    return write(job);
+  };
+  const room = identityRoom({ ...tenancy.parts, write: interrupted });
+  const late = await postToken({ ...tenancy, room }, userForm(tenancy));
+  assert.deepEqual(members(await postToken(tenancy, refreshForm(token))).error_codes, [700082]);
+  assert.deepEqual(members(await postToken(tenancy, refreshForm(text(late, 'refresh_token')))).error_codes, [700082]);
+  assert.equal((await tenancy.verify(text(late, 'access_token'), 'management')).valid, false);
+  assert.equal((await postToken(tenancy, userForm(tenancy))).status, 200);
 });
 
 test('a disabled user gets no token, with the right password or with a refresh token', async (t) => {
