@@ -63,7 +63,7 @@ export function buildRooms(parts: HouseParts): readonly Room[] {
     hsmRoom({ ...parts, groupsOf: directory.groupsOf }),
     identityRoom(parts),
     graphRoom({ ...parts, directory }),
-    managementRoom({ ...parts, hsms: hsmPort(parts) }),
+    managementRoom({ ...parts, groupsOf: directory.groupsOf, hsms: hsmPort(parts) }),
   ];
 }
 

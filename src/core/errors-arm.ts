@@ -40,6 +40,47 @@ export function authorizationFailed(name: string, objectId: string, action: stri
   return new Failure(403, 'AuthorizationFailed', message);
 }
 
+/** 404 where the definition itself was asked for, 400 where something names it. */
+export function roleDefinitionDoesNotExist(id: string, status: 400 | 404): Failure {
+  return new Failure(status, 'RoleDefinitionDoesNotExist', `The specified role definition with ID '${id.slice(0, 80)}' does not exist.`);
+}
+
+export function invalidPrincipalId(): Failure {
+  return new Failure(400, 'InvalidPrincipalId', 'A valid principal ID must be provided for role assignment.');
+}
+
+export function invalidRoleAssignmentId(id: string): Failure {
+  const message = `The role assignment ID '${id.slice(0, 80)}' is not valid. The role assignment ID must be a GUID.`;
+  return new Failure(400, 'InvalidRoleAssignmentId', message);
+}
+
+export function armRoleAssignmentNotFound(id: string): Failure {
+  return new Failure(404, 'RoleAssignmentNotFound', `The role assignment '${id.slice(0, 80)}' is not found.`);
+}
+
+export function armRoleAssignmentExists(id: string): Failure {
+  const message = `The role assignment already exists. The ID of the existing role assignment is ${id.replaceAll('-', '')}.`;
+  return new Failure(409, 'RoleAssignmentExists', message);
+}
+
+export function roleAssignmentUpdateNotPermitted(): Failure {
+  const message = 'Tenant ID, application ID, principal ID, and scope are not allowed to be updated.';
+  return new Failure(400, 'RoleAssignmentUpdateNotPermitted', message);
+}
+
+export function roleAssignmentLimitExceeded(): Failure {
+  return new Failure(400, 'RoleAssignmentLimitExceeded', 'No more role assignments can be created.');
+}
+
+/** The words are those of Azure's documentation; its code is not recorded. */
+export function lastOwner(): Failure {
+  return new Failure(
+    409,
+    'Conflict',
+    'Cannot delete the last RBAC admin assignment: make another principal an Owner of the subscription first.',
+  );
+}
+
 export function locationRequired(): Failure {
   return new Failure(400, 'LocationRequired', 'The location property is required for this definition.');
 }

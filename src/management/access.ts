@@ -1,59 +1,109 @@
-// Who may manage what: the three roles of a subscription, at the subscription or at one group. They say nothing about any HSM's keys.
+// Who may manage what: the roles of the resource manager, at a subscription, a group or one HSM. They say nothing about any HSM's keys.
 
 import { CoherentCache, type Versions } from '../core/coherence.ts';
+import type { Tables } from '../store/schema.ts';
 import type { Reader } from '../store/store.ts';
 
 export const ARM_ACCESS = 'arm-access';
 
-export type ArmRole = 'Owner' | 'Contributor' | 'Reader';
+export type ArmRoleName = Tables['arm_role_assignments']['role'];
 
-export interface ArmAssignment {
+export interface ArmRole {
+  /** A GUID in lower case, the same in every tenant of Azure. */
   readonly id: string;
-  /** Lower case. */
+  readonly name: ArmRoleName;
+  readonly description: string;
+  readonly actions: readonly string[];
+  readonly notActions: readonly string[];
+}
+
+/** Source: Azure built-in roles. None has data actions for managed HSMs: keys are the business of the HSM's own roles. */
+export const ARM_ROLES: readonly ArmRole[] = [
+  {
+    id: '8e3af657-a8ff-443c-a75c-2fe8c4bcb635',
+    name: 'Owner',
+    description: 'Manages everything, and who else may.',
+    actions: ['*'],
+    notActions: [],
+  },
+  {
+    id: 'b24988ac-6180-42a0-ab88-20f7382dd24c',
+    name: 'Contributor',
+    description: 'Manages everything, but not who else may.',
+    actions: ['*'],
+    notActions: ['Microsoft.Authorization/*/Delete', 'Microsoft.Authorization/*/Write', 'Microsoft.Authorization/elevateAccess/Action'],
+  },
+  {
+    id: 'acdd72a7-3385-48ef-bd42-f606fba81ae7',
+    name: 'Reader',
+    description: 'Sees everything and changes nothing.',
+    actions: ['*/read'],
+    notActions: [],
+  },
+  {
+    id: '18500a29-7fe2-46b2-a342-b16a415e101d',
+    name: 'Managed HSM contributor',
+    description: 'Manages managed HSMs, but has no access to what is in them.',
+    actions: [
+      'Microsoft.KeyVault/managedHSMs/*',
+      'Microsoft.KeyVault/deletedManagedHsms/read',
+      'Microsoft.KeyVault/locations/deletedManagedHsms/read',
+      'Microsoft.KeyVault/locations/deletedManagedHsms/purge/action',
+      'Microsoft.KeyVault/locations/managedHsmOperationResults/read',
+    ],
+    notActions: [],
+  },
+];
+
+const PATTERNS = new Map(
+  ARM_ROLES.map(({ name, actions, notActions }) => [name, { gives: actions.map(patternOf), takes: notActions.map(patternOf) }]),
+);
+
+/** A role that somebody has somewhere. */
+export interface ArmGrant {
+  /** `/subscriptions/{id}` or deeper, in lower case. */
   readonly scope: string;
   readonly principalId: string;
-  readonly role: ArmRole;
+  readonly role: ArmRoleName;
 }
 
-/** Ids of the roles in Azure's own list of built-in roles. */
-export const ROLE_IDS: Readonly<Record<ArmRole, string>> = {
-  Owner: '8e3af657-a8ff-443c-a75c-2fe8c4bcb635',
-  Contributor: 'b24988ac-6180-42a0-ab88-20f7382dd24c',
-  Reader: 'acdd72a7-3385-48ef-bd42-f606fba81ae7',
-};
-
-/** What each role allows, as `actions` and `notActions` of its definition say. */
-export const ROLE_ACTIONS: Readonly<Record<ArmRole, { readonly actions: readonly string[]; readonly notActions: readonly string[] }>> = {
-  Owner: { actions: ['*'], notActions: [] },
-  Contributor: { actions: ['*'], notActions: ['Microsoft.Authorization/*/Delete', 'Microsoft.Authorization/*/Write'] },
-  Reader: { actions: ['*/read'], notActions: [] },
-};
-
-/** Whether any of the assignments lets one of the principals perform the action at the scope. Pure. */
-export function mayManage(assignments: readonly ArmAssignment[], principals: readonly string[], action: string, scope: string): boolean {
+/** Whether any of the grants lets one of the principals perform the action at the scope. Pure. */
+export function mayManage(grants: readonly ArmGrant[], principals: readonly string[], action: string, scope: string): boolean {
   const wanted = scope.toLowerCase();
-  return assignments.some(({ principalId, scope: granted, role }) => {
-    if (!principals.includes(principalId)) return false;
-    if (wanted !== granted && !wanted.startsWith(`${granted}/`)) return false;
-    const { actions, notActions } = ROLE_ACTIONS[role];
-    return actions.some((pattern) => matches(pattern, action)) && !notActions.some((pattern) => matches(pattern, action));
-  });
+  return grants.some((grant) => principals.includes(grant.principalId) && isWithin(wanted, grant.scope) && gives(grant.role, action));
 }
 
-function matches(pattern: string, action: string): boolean {
-  const expression = pattern
-    .split('*')
-    .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-    .join('.*');
-  return new RegExp(`^${expression}$`, 'i').test(action);
+/** The same for the scope or anything below it: whoever may see one thing in it may ask for a list, and finds that thing there. Pure. */
+export function mayManageBelow(grants: readonly ArmGrant[], principals: readonly string[], action: string, scope: string): boolean {
+  const wanted = scope.toLowerCase();
+  const reaches = (granted: string): boolean => isWithin(wanted, granted) || isWithin(granted, wanted);
+  return grants.some((grant) => principals.includes(grant.principalId) && reaches(grant.scope) && gives(grant.role, action));
 }
 
-/** The assignments, read once and kept until a commit touches them. */
-export function armAssignments(read: Reader, versions: Versions): () => Promise<readonly ArmAssignment[]> {
-  const cache = new CoherentCache<readonly ArmAssignment[]>(versions, { max: 1 });
-  return () =>
-    cache.get('all', ARM_ACCESS, async () => {
-      const rows = await read.selectFrom('arm_role_assignments').selectAll().execute();
-      return rows.map((row) => ({ id: row.id, scope: row.scope, principalId: row.principal_id, role: row.role }));
-    });
+/** Both in lower case. */
+export function isWithin(scope: string, outer: string): boolean {
+  return scope === outer || scope.startsWith(`${outer}/`);
+}
+
+function gives(role: ArmRoleName, action: string): boolean {
+  const patterns = PATTERNS.get(role);
+  return patterns?.gives.some((pattern) => pattern.test(action)) === true && !patterns.takes.some((pattern) => pattern.test(action));
+}
+
+/** `*` stands for any text, slashes too. */
+function patternOf(text: string): RegExp {
+  const parts = text.split('*').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`, 'i');
+}
+
+/** All grants, read once and kept until a commit touches them. */
+export function armGrants(read: Reader, versions: Versions): () => Promise<readonly ArmGrant[]> {
+  const cache = new CoherentCache<readonly ArmGrant[]>(versions, { max: 1 });
+  return () => cache.get('all', ARM_ACCESS, () => loadArmGrants(read));
+}
+
+/** Reads them from wherever the reader reads: inside a transaction, its own changes too. */
+export async function loadArmGrants(read: Pick<Reader, 'selectFrom'>): Promise<readonly ArmGrant[]> {
+  const rows = await read.selectFrom('arm_role_assignments').select(['scope', 'principal_id', 'role']).execute();
+  return rows.map(({ scope, principal_id, role }) => ({ scope, principalId: principal_id, role }));
 }

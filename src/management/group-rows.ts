@@ -15,6 +15,6 @@ export function groupNamed(read: Pick<Reader, 'selectFrom'>, subscriptionId: str
     .executeTakeFirst();
 }
 
-export function groupId({ subscriptionId, group }: Place): string {
+export function groupId({ subscriptionId, group }: Pick<Place, 'subscriptionId' | 'group'>): string {
   return `/subscriptions/${subscriptionId}/resourceGroups/${group}`;
 }

@@ -17,6 +17,7 @@ export async function recordResult(writer: Writer, { place, clock }: ArmReads, r
     .values({
       id,
       subscription_id: place.subscriptionId,
+      scope: place.scope,
       status: 200,
       result_json: result === undefined ? null : JSON.stringify(result),
       done_at: now,
@@ -38,14 +39,15 @@ export function hsmResults(location: string): string {
 
 export const operationResult = operation(
   { path: v.object({ id: v.string() }), query: v.unknown(), body: v.unknown() },
-  async ({ read, place, clock, apiVersion }: ArmReads, { path, origin }): Promise<Reply> => {
+  async ({ read, place, clock, sees, apiVersion }: ArmReads, { path, origin }): Promise<Reply> => {
     const row = await read
       .selectFrom('arm_operations')
       .selectAll()
       .where('id', '=', path.id.toLowerCase())
       .where('subscription_id', '=', place.subscriptionId)
       .executeTakeFirst();
-    if (row === undefined) throw new Failure(404, 'NotFound', 'There is no such operation. Results are kept for a day.');
+    if (row === undefined || !sees(row.scope ?? place.scope))
+      throw new Failure(404, 'NotFound', 'There is no such operation. Results are kept for a day.');
     if (row.done_at > clock.now()) return acceptedAgain(origin, place.subscriptionId, path.id, apiVersion);
     return reply(row.status, row.result_json === null ? undefined : JSON.parse(row.result_json));
   },

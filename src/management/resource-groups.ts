@@ -10,6 +10,7 @@ import {
 } from '../core/errors-arm.ts';
 import { created, nothing, type Reply, reply } from '../core/reply.ts';
 import { operation } from '../core/route.ts';
+import { forgetRolesWithin } from './authorization/role-assignments.ts';
 import { type GroupRow, groupId, groupNamed } from './group-rows.ts';
 import { REGION_NAMES, regionNamed } from './locations.ts';
 import { softDeleteHsm } from './managed-hsms/delete.ts';
@@ -92,13 +93,14 @@ export const listGroups = operation(
     query: v.object({ $filter: v.optional(v.pipe(v.string(), v.regex(TAG_FILTER, "$filter may be: tagName eq 'a' and tagValue eq 'b'"))) }),
     body: v.unknown(),
   },
-  async ({ read, place }: ArmReads, { query }) => {
-    const rows = await read
+  async ({ read, place, sees }: ArmReads, { query }) => {
+    const all = await read
       .selectFrom('resource_groups')
       .selectAll()
       .where('subscription_id', '=', place.subscriptionId)
       .orderBy('name_key')
       .execute();
+    const rows = all.filter((row) => sees(groupId({ subscriptionId: place.subscriptionId, group: row.name })));
     const [, name, value] = TAG_FILTER.exec(query.$filter ?? '') ?? [];
     const shown =
       name === undefined
@@ -126,6 +128,7 @@ export const deleteGroup = operation({ path: GroupPath, ...anything }, async (wo
       .where('subscription_id', '=', place.subscriptionId)
       .where('name_key', '=', known.name_key)
       .execute();
+    await forgetRolesWithin(writer, place.subscriptionId, place.scope);
     return recordResult(writer, world, undefined);
   });
   return acceptedAt(world, origin, 'operationresults', id);

@@ -14,7 +14,7 @@ const ResourcesQuery = v.object({ $filter: v.optional(v.string()), $expand: v.op
 
 export const listResources = operation(
   { path: ResourcesPath, query: ResourcesQuery, body: v.unknown() },
-  async ({ read, place }: ArmReads, { path, query }) => {
+  async ({ read, place, sees }: ArmReads, { path, query }) => {
     const rows = await read
       .selectFrom('managed_hsms')
       .selectAll()
@@ -26,6 +26,7 @@ export const listResources = operation(
     const group = path.group ?? filter.get('resourcegroup');
     const shown = rows.filter(
       (row) =>
+        sees(hsmId(row)) &&
         (group === undefined || row.group_key === group.toLowerCase()) &&
         (filter.get('resourcetype') ?? TYPE).toLowerCase() === TYPE.toLowerCase() &&
         (filter.get('name') ?? row.name).toLowerCase() === row.name_key &&

@@ -1,10 +1,10 @@
 // The resource manager. Admission proves, in this order, before a body is read: there is an api-version, the subscription exists, the caller's role
-// allows the row's action there, and the group that the address names is there.
+// allows the row's action there, and what the address names is there.
 
 import type { RowAudit } from '../core/audit.ts';
-import type { SignedIn } from '../core/caller.ts';
-import { callerName } from '../core/caller.ts';
+import { callerName, principalsOf, type SignedIn } from '../core/caller.ts';
 import {
+  armResourceNotFound,
   authorizationFailed,
   invalidApiVersion,
   invalidSubscriptionId,
@@ -13,47 +13,73 @@ import {
   subscriptionNotFound,
 } from '../core/errors-arm.ts';
 import { type Room, serveRows, type Visit } from '../core/route.ts';
-import { armAssignments, mayManage } from './access.ts';
+import type { Store } from '../store/store.ts';
+import { type ArmGrant, armGrants, loadArmGrants, mayManage, mayManageBelow } from './access.ts';
 import { groupNamed } from './group-rows.ts';
-import { type ArmAction, type ArmRow, armRows, type Guard } from './routes.ts';
-import type { ArmReads, ArmWrites, ManagementParts, Place } from './world.ts';
+import { type ArmAction, type ArmRow, armRows } from './routes.ts';
+import type { ArmReads, ArmWrites, ManagementRoomParts, Place } from './world.ts';
 
 const API_VERSION = /^\d{4}-\d{2}-\d{2}(?:-[a-z]+)?$/i;
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-export function managementRoom(parts: ManagementParts): Room {
-  const { read, clock, urls, versions, tenantId, hsms, write = refuseToWrite } = parts;
-  const assignments = armAssignments(read, versions);
+const NOWHERE: Place = { subscriptionId: '', group: '', scope: '' };
+
+export function managementRoom(parts: ManagementRoomParts): Room {
+  const { read, clock, urls, versions, tenantId, hsms, groupsOf, write = refuseToWrite } = parts;
+  const grants = armGrants(read, versions);
 
   async function reading(row: ArmRow, visit: Visit): Promise<ArmReads> {
     const apiVersion = checkedApiVersion(row.action, visit.apiVersion);
-    const place = await placeOf(row.action, row.guard, visit);
-    return { read, clock, urls, tenantId, hsms, caller: visit.caller, place, apiVersion };
+    const { caller } = visit;
+    const held = await grants();
+    const principals = caller.kind === 'anonymous' ? [] : principalsOf(caller);
+    const place = await placeOf(row, visit, held);
+    const sees = (scope: string): boolean => mayManage(held, principals, row.action, scope);
+    return { read, clock, urls, tenantId, hsms, groupsOf, caller, sees, place, apiVersion };
   }
 
   async function writing(row: ArmRow, visit: Visit): Promise<ArmWrites> {
-    return { ...(await reading(row, visit)), caller: signedIn(visit), write };
+    const world = await reading(row, visit);
+    const caller = signedIn(visit);
+    return { ...world, caller, write: writeFor(row, caller, world.place.scope) };
   }
 
-  async function placeOf(action: ArmAction, guard: Guard, visit: Visit): Promise<Place> {
-    const { subscription, group } = visit.path;
-    if (subscription === undefined) return { subscriptionId: '', group: '' };
+  /** What was true at admission may be true no longer when the change gets its turn, so the transaction asks again. */
+  function writeFor(row: ArmRow, caller: SignedIn, scope: string): Store['write'] {
+    return (job) =>
+      write(async (writer) => {
+        authorise(row, caller, scope, await loadArmGrants(writer));
+        return job(writer);
+      });
+  }
+
+  async function placeOf(row: ArmRow, visit: Visit, held: readonly ArmGrant[]): Promise<Place> {
+    const { subscription, group, hsm } = visit.path;
+    if (subscription === undefined) return NOWHERE;
     const subscriptionId = subscription.toLowerCase();
     if (!GUID.test(subscriptionId)) throw invalidSubscriptionId(subscription);
     const known = await read.selectFrom('subscriptions').select('id').where('id', '=', subscriptionId).executeTakeFirst();
     if (known === undefined) throw subscriptionNotFound(subscription);
-    const scope = `/subscriptions/${subscriptionId}${group === undefined ? '' : `/resourceGroups/${group}`}`;
-    await authorise(signedIn(visit), action, scope);
-    if (group === undefined) return { subscriptionId, group: '' };
+    authorise(row, signedIn(visit), scopeAt(subscriptionId, group, hsm), held);
+    if (group === undefined) return { subscriptionId, group: '', scope: scopeAt(subscriptionId) };
     const found = await groupNamed(read, subscriptionId, group);
-    if (found === undefined && guard === 'existing group') throw resourceGroupNotFound(group);
-    return { subscriptionId, group: found?.name ?? group };
+    if (found === undefined && row.guard.exists !== 'any') throw resourceGroupNotFound(group);
+    const name = row.guard.exists === 'hsm' ? await hsmNamed(subscriptionId, group, hsm ?? '') : hsm;
+    return { subscriptionId, group: found?.name ?? group, scope: scopeAt(subscriptionId, found?.name ?? group, name) };
   }
 
-  async function authorise(caller: SignedIn, action: ArmAction, scope: string): Promise<void> {
-    if (!mayManage(await assignments(), [caller.objectId, ...caller.groups], action, scope)) {
-      throw authorizationFailed(callerName(caller), caller.objectId, action, scope);
-    }
+  /** The HSM's own spelling. */
+  async function hsmNamed(subscriptionId: string, group: string, hsm: string): Promise<string> {
+    const row = await read
+      .selectFrom('managed_hsms')
+      .select('name')
+      .where('name_key', '=', hsm.toLowerCase())
+      .where('subscription_id', '=', subscriptionId)
+      .where('group_key', '=', group.toLowerCase())
+      .where('deleted_at', 'is', null)
+      .executeTakeFirst();
+    if (row === undefined) throw armResourceNotFound(`Microsoft.KeyVault/managedHSMs/${hsm}`, group);
+    return row.name;
   }
 
   return { name: 'management', dialect: 'arm', rows: serveRows(armRows, { read: reading, write: writing, audit: auditOf }) };
@@ -64,10 +90,20 @@ function auditOf({ action, mode }: ArmRow): RowAudit {
   return { operation: action, action, record: mode === 'write' ? 'every call' : 'refusals', scope: scopeOf };
 }
 
-function scopeOf({ subscription, group, hsm }: Readonly<Record<string, string>>): string {
-  if (subscription === undefined) return '/';
-  const at = `/subscriptions/${subscription}${group === undefined ? '' : `/resourceGroups/${group}`}`;
-  return hsm === undefined || group === undefined ? at : `${at}/providers/Microsoft.KeyVault/managedHSMs/${hsm}`;
+function scopeOf({ subscription, group, hsm }: Visit['path']): string {
+  return subscription === undefined ? '/' : scopeAt(subscription, group, hsm);
+}
+
+function authorise({ action, guard }: ArmRow, caller: SignedIn, scope: string, grants: readonly ArmGrant[]): void {
+  if (action === 'signed in') return;
+  const decide = guard.reach === 'below' ? mayManageBelow : mayManage;
+  if (!decide(grants, principalsOf(caller), action, scope)) throw authorizationFailed(callerName(caller), caller.objectId, action, scope);
+}
+
+function scopeAt(subscriptionId: string, group?: string, hsm?: string): string {
+  const inGroup = group === undefined ? '' : `/resourceGroups/${group}`;
+  const ofHsm = group === undefined || hsm === undefined ? '' : `/providers/Microsoft.KeyVault/managedHSMs/${hsm}`;
+  return `/subscriptions/${subscriptionId}${inGroup}${ofHsm}`;
 }
 
 /** The door lets nobody without a token come to a row that is not for anyone. */

@@ -1,7 +1,9 @@
 // Every address of the resource manager, with the action that the caller's role must allow there.
 
 import type { Method, Operation, Row } from '../core/route.ts';
-import { listPermissions, listRoleAssignments, listRoleDefinitions } from './authorization.ts';
+import { listPermissions } from './authorization/permissions.ts';
+import { deleteRoleAssignment, getRoleAssignment, listRoleAssignments, putRoleAssignment } from './authorization/role-assignments.ts';
+import { getRoleDefinition, listRoleDefinitions } from './authorization/role-definitions.ts';
 import { deleteHsm, getDeletedHsm, listDeletedHsms, purgeHsm } from './managed-hsms/delete.ts';
 import { patchHsm, putHsm } from './managed-hsms/put.ts';
 import { checkName, getHsm, listHsms, listPrivateEndpointConnections, listPrivateLinkResources, listRegions } from './managed-hsms/read.ts';
@@ -15,22 +17,33 @@ import type { ArmReads, ArmWrites } from './world.ts';
 /** An action of the resource manager; `signed in` where a valid token is enough and the answer depends on who asks. */
 export type ArmAction = `Microsoft.${string}/${'read' | 'write' | 'delete' | 'action'}` | 'signed in' | 'anonymous';
 
-/** `existing group`: the group that the address names must be there. */
-export type Guard = 'existing group' | 'any';
+/** What an address must find there, and how far the caller's role has to reach. */
+export interface Guard {
+  /** `group` and `hsm`: the one that the address names is there. */
+  readonly exists: 'any' | 'group' | 'hsm';
+  /** `below`: a role at anything below is enough, and the operation shows what the caller sees. */
+  readonly reach: 'here' | 'below';
+}
 
 export type ArmRow = Row<ArmAction, ArmReads, ArmWrites, Guard>;
 
 function reads(method: Method, path: string, action: ArmAction, operation: Operation<ArmReads>): ArmRow {
-  return { mode: 'read', method, path, action, guard: guardOf(path), operation };
+  return { mode: 'read', method, path, action, guard: { exists: needed(path), reach: 'here' }, operation };
+}
+
+/** A list, or whatever else is of use to whoever has a role somewhere below. */
+function looks(method: Method, path: string, action: ArmAction, operation: Operation<ArmReads>): ArmRow {
+  return { mode: 'read', method, path, action, guard: { exists: needed(path), reach: 'below' }, operation };
 }
 
 function writes(method: Method, path: string, action: ArmAction, operation: Operation<ArmWrites>): ArmRow {
-  return { mode: 'write', method, path, action, guard: guardOf(path), operation };
+  return { mode: 'write', method, path, action, guard: { exists: needed(path), reach: 'here' }, operation };
 }
 
-/** Whatever is inside a group needs the group. */
-function guardOf(path: string): Guard {
-  return path.includes('/:group/') ? 'existing group' : 'any';
+/** Whatever is inside a group needs the group, and roles at a group or an HSM need that. */
+function needed(path: string): Guard['exists'] {
+  if (path.includes('/:hsm/providers/Microsoft.Authorization')) return 'hsm';
+  return path.includes('/:group/') ? 'group' : 'any';
 }
 
 const SUB = '/subscriptions/:subscription';
@@ -40,36 +53,48 @@ const HSM = `${GROUP}/${KV}/managedHSMs/:hsm`;
 const DELETED = `${SUB}/${KV}/locations/:location/deletedManagedHSMs/:hsm`;
 const AUTH = 'providers/Microsoft.Authorization';
 
+/** Microsoft.Authorization is the same at every scope. */
+function rolesAt(scope: string): readonly ArmRow[] {
+  const place = `${scope}/${AUTH}`;
+  // biome-ignore format: a table reads by its columns
+  return [
+    reads ('GET',    `${place}/roleDefinitions`,     'Microsoft.Authorization/roleDefinitions/read',   listRoleDefinitions),
+    reads ('GET',    `${place}/roleDefinitions/:id`, 'Microsoft.Authorization/roleDefinitions/read',   getRoleDefinition),
+    reads ('GET',    `${place}/roleAssignments`,     'Microsoft.Authorization/roleAssignments/read',   listRoleAssignments),
+    reads ('GET',    `${place}/roleAssignments/:id`, 'Microsoft.Authorization/roleAssignments/read',   getRoleAssignment),
+    writes('PUT',    `${place}/roleAssignments/:id`, 'Microsoft.Authorization/roleAssignments/write',  putRoleAssignment),
+    writes('DELETE', `${place}/roleAssignments/:id`, 'Microsoft.Authorization/roleAssignments/delete', deleteRoleAssignment),
+    reads ('GET',    `${place}/permissions`,         'Microsoft.Authorization/permissions/read',       listPermissions),
+  ];
+}
+
 // biome-ignore format: a table reads by its columns
 export const armRows: readonly ArmRow[] = [
   reads ('GET',    '/metadata/endpoints',                     'anonymous',                                        cloudMetadata),
   reads ('GET',    '/tenants',                                'signed in',                                        listTenants),
   reads ('GET',    '/subscriptions',                          'signed in',                                        listSubscriptions),
-  reads ('GET',    SUB,                                       'Microsoft.Resources/subscriptions/read',           getSubscription),
-  reads ('GET',    `${SUB}/locations`,                        'Microsoft.Resources/subscriptions/locations/read', listLocations),
-  reads ('GET',    `${SUB}/providers`,                        'Microsoft.Resources/subscriptions/providers/read', listProviders),
-  reads ('GET',    `${SUB}/providers/:namespace`,             'Microsoft.Resources/subscriptions/providers/read', getProvider),
-  reads ('POST',   `${SUB}/providers/:namespace/register`,    'Microsoft.Resources/subscriptions/providers/read', getProvider),
-  reads ('GET',    `${SUB}/resources`,                        'Microsoft.Resources/subscriptions/resources/read', listResources),
-  reads ('GET',    `${SUB}/operationresults/:id`,             'Microsoft.Resources/subscriptions/operationresults/read', operationResult),
+  looks ('GET',    SUB,                                       'Microsoft.Resources/subscriptions/read',           getSubscription),
+  looks ('GET',    `${SUB}/locations`,                        'Microsoft.Resources/subscriptions/locations/read', listLocations),
+  looks ('GET',    `${SUB}/providers`,                        'Microsoft.Resources/subscriptions/providers/read', listProviders),
+  looks ('GET',    `${SUB}/providers/:namespace`,             'Microsoft.Resources/subscriptions/providers/read', getProvider),
+  reads ('POST',   `${SUB}/providers/:namespace/register`,    'Microsoft.KeyVault/register/action',               getProvider),
+  looks ('GET',    `${SUB}/resources`,                        'Microsoft.KeyVault/managedHSMs/read',              listResources),
+  looks ('GET',    `${SUB}/operationresults/:id`,             'Microsoft.Resources/subscriptions/operationresults/read', operationResult),
 
-  reads ('GET',    `${SUB}/resourcegroups`,                   'Microsoft.Resources/subscriptions/resourceGroups/read',   listGroups),
+  looks ('GET',    `${SUB}/resourcegroups`,                   'Microsoft.Resources/subscriptions/resourceGroups/read',   listGroups),
   reads ('GET',    GROUP,                                     'Microsoft.Resources/subscriptions/resourceGroups/read',   getGroup),
   reads ('HEAD',   GROUP,                                     'Microsoft.Resources/subscriptions/resourceGroups/read',   headGroup),
   writes('PUT',    GROUP,                                     'Microsoft.Resources/subscriptions/resourceGroups/write',  putGroup),
   writes('PATCH',  GROUP,                                     'Microsoft.Resources/subscriptions/resourceGroups/write',  patchGroup),
   writes('DELETE', GROUP,                                     'Microsoft.Resources/subscriptions/resourceGroups/delete', deleteGroup),
-  reads ('GET',    `${GROUP}/resources`,                      'Microsoft.Resources/subscriptions/resourceGroups/resources/read', listResources),
+  looks ('GET',    `${GROUP}/resources`,                      'Microsoft.KeyVault/managedHSMs/read',              listResources),
 
-  reads ('GET',    `${SUB}/${AUTH}/roleDefinitions`,          'Microsoft.Authorization/roleDefinitions/read',     listRoleDefinitions),
-  reads ('GET',    `${SUB}/${AUTH}/roleAssignments`,          'Microsoft.Authorization/roleAssignments/read',     listRoleAssignments),
-  reads ('GET',    `${SUB}/${AUTH}/permissions`,              'Microsoft.Authorization/permissions/read',         listPermissions),
-  reads ('GET',    `${GROUP}/${AUTH}/roleDefinitions`,        'Microsoft.Authorization/roleDefinitions/read',     listRoleDefinitions),
-  reads ('GET',    `${GROUP}/${AUTH}/roleAssignments`,        'Microsoft.Authorization/roleAssignments/read',     listRoleAssignments),
-  reads ('GET',    `${GROUP}/${AUTH}/permissions`,            'Microsoft.Authorization/permissions/read',         listPermissions),
+  ...[SUB, GROUP, HSM].flatMap(rolesAt),
+  reads ('GET',    `/${AUTH}/roleDefinitions`,                'signed in',                                        listRoleDefinitions),
+  reads ('GET',    `/${AUTH}/roleDefinitions/:id`,            'signed in',                                        getRoleDefinition),
 
-  reads ('GET',    `${SUB}/${KV}/managedHSMs`,                'Microsoft.KeyVault/managedHSMs/read',              listHsms),
-  reads ('GET',    `${GROUP}/${KV}/managedHSMs`,              'Microsoft.KeyVault/managedHSMs/read',              listHsms),
+  looks ('GET',    `${SUB}/${KV}/managedHSMs`,                'Microsoft.KeyVault/managedHSMs/read',              listHsms),
+  looks ('GET',    `${GROUP}/${KV}/managedHSMs`,              'Microsoft.KeyVault/managedHSMs/read',              listHsms),
   reads ('GET',    HSM,                                       'Microsoft.KeyVault/managedHSMs/read',              getHsm),
   writes('PUT',    HSM,                                       'Microsoft.KeyVault/managedHSMs/write',             putHsm),
   writes('PATCH',  HSM,                                       'Microsoft.KeyVault/managedHSMs/write',             patchHsm),
@@ -81,5 +106,5 @@ export const armRows: readonly ArmRow[] = [
   reads ('GET',    `${SUB}/${KV}/deletedManagedHSMs`,         'Microsoft.KeyVault/deletedManagedHsms/read',       listDeletedHsms),
   reads ('GET',    DELETED,                                   'Microsoft.KeyVault/locations/deletedManagedHsms/read', getDeletedHsm),
   writes('POST',   `${DELETED}/purge`,                        'Microsoft.KeyVault/locations/deletedManagedHsms/purge/action', purgeHsm),
-  reads ('GET',    `${SUB}/${KV}/locations/:location/managedHsmOperationResults/:id`, 'Microsoft.KeyVault/locations/managedHsmOperationResults/read', operationResult),
+  looks ('GET',    `${SUB}/${KV}/locations/:location/managedHsmOperationResults/:id`, 'Microsoft.KeyVault/locations/managedHsmOperationResults/read', operationResult),
 ];

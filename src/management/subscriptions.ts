@@ -1,8 +1,10 @@
 // Tenants, subscriptions, their locations and resource providers: what clients look at before they do anything.
 
 import * as v from 'valibot';
+import { principalsOf } from '../core/caller.ts';
 import { providerNotFound } from '../core/errors-arm.ts';
 import { operation } from '../core/route.ts';
+import { isWithin, loadArmGrants } from './access.ts';
 import { displayNameOf, REGION_DISPLAY_NAMES, REGION_NAMES } from './locations.ts';
 import type { ArmReads, Place } from './world.ts';
 
@@ -28,11 +30,9 @@ export const listTenants = operation(nothingElse, async ({ read, tenantId }: Arm
 export const listSubscriptions = operation(nothingElse, async ({ read, tenantId, caller }: ArmReads) => {
   if (caller.kind === 'anonymous') return { value: [] };
   const rows = await read.selectFrom('subscriptions').selectAll().where('tenant_id', '=', tenantId).execute();
-  const assigned = await read.selectFrom('arm_role_assignments').selectAll().execute();
-  const mine = assigned.filter(({ principal_id }) => principal_id === caller.objectId || caller.groups.includes(principal_id));
-  const visible = rows.filter(({ id }) =>
-    mine.some(({ scope }) => scope === `/subscriptions/${id}` || scope.startsWith(`/subscriptions/${id}/`)),
-  );
+  const principals = principalsOf(caller);
+  const mine = (await loadArmGrants(read)).filter(({ principalId }) => principals.includes(principalId));
+  const visible = rows.filter(({ id }) => mine.some(({ scope }) => isWithin(scope, `/subscriptions/${id}`)));
   return { value: visible.map(wireSubscription), count: { type: 'Total', value: visible.length } };
 });
 

@@ -18,6 +18,12 @@ export interface ManagementParts {
   readonly hsms: HsmPort;
 }
 
+/** What the room asks of the directory besides. */
+export interface ManagementRoomParts extends ManagementParts {
+  /** The groups that an object of the directory is in, directly or through other groups: object ids. */
+  readonly groupsOf: (objectId: string) => Promise<readonly string[]>;
+}
+
 export interface ManagementWriteParts extends ManagementParts {
   readonly write: Store['write'];
 }
@@ -27,6 +33,8 @@ export interface Place {
   readonly subscriptionId: string;
   /** The group's own spelling. */
   readonly group: string;
+  /** The id of what the address names: a subscription, a group, an HSM. Empty outside of any subscription. */
+  readonly scope: string;
 }
 
 export interface ArmReads {
@@ -35,13 +43,16 @@ export interface ArmReads {
   readonly urls: Urls;
   readonly tenantId: string;
   readonly hsms: HsmPort;
+  readonly groupsOf: ManagementRoomParts['groupsOf'];
   readonly caller: Caller;
+  /** Whether the caller may do what the row asks for at this scope: what a list shows, and what it leaves out. */
+  readonly sees: (scope: string) => boolean;
   readonly place: Place;
   /** As the request gave it; the addresses that are answered repeat it. */
   readonly apiVersion: string;
 }
 
-/** The world of an operation behind a sign-in that changes something. */
+/** The world of an operation behind a sign-in that changes something. Each job of `write` begins by proving that the caller still may. */
 export interface ArmWrites extends ArmReads {
   readonly caller: SignedIn;
   readonly write: Store['write'];

@@ -8,6 +8,7 @@ import { up as keyOrigin } from './migrations/0004-key-origin.ts';
 import { up as directory } from './migrations/0005-directory.ts';
 import { up as audit } from './migrations/0006-audit.ts';
 import { up as grants } from './migrations/0007-grants.ts';
+import { up as armRoleAssignments } from './migrations/0008-arm-role-assignments.ts';
 import type { Connection } from './sqlite.ts';
 
 /** In order; the position is the version, starting at 1. */
@@ -19,6 +20,7 @@ const MIGRATIONS: readonly ((db: Kysely<unknown>) => Promise<void>)[] = [
   directory,
   audit,
   grants,
+  armRoleAssignments,
 ];
 
 /** 'STRG' in ASCII: marks the file as ours (PRAGMA application_id). */

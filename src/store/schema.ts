@@ -140,6 +140,8 @@ export interface Tables {
   arm_operations: {
     id: string;
     subscription_id: string;
+    /** Where it was started; null for those that an older version wrote. */
+    scope: string | null;
     status: number;
     result_json: string | null;
     done_at: number;
@@ -151,7 +153,14 @@ export interface Tables {
     /** `/subscriptions/{id}` or deeper, lower case. */
     scope: string;
     principal_id: string;
-    role: 'Owner' | 'Contributor' | 'Reader';
+    role: 'Owner' | 'Contributor' | 'Reader' | 'Managed HSM contributor';
+    /** In the spelling of what it names; null for those of the first start, which have none of their own. */
+    shown_scope: string | null;
+    /** As the client said it; null when it did not. */
+    principal_type: string | null;
+    description: string | null;
+    /** Object id; null for those of the first start. */
+    created_by: string | null;
     created_at: number;
   };
 

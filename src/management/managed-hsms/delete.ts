@@ -5,9 +5,10 @@ import { deletedHsmNotFound, hsmPurgeProtected } from '../../core/errors-arm.ts'
 import { nothing } from '../../core/reply.ts';
 import { operation } from '../../core/route.ts';
 import type { Reader, Writer } from '../../store/store.ts';
+import { forgetRolesWithin } from '../authorization/role-assignments.ts';
 import { acceptedAt, hsmResults, recordResult } from '../operations.ts';
 import type { ArmReads, ArmWrites, ManagementParts } from '../world.ts';
-import { HsmPath, type HsmRow, wireDeletedHsm } from './shapes.ts';
+import { HsmPath, type HsmRow, hsmId, wireDeletedHsm } from './shapes.ts';
 
 const DAY = 86_400_000;
 
@@ -28,9 +29,10 @@ export const deleteHsm = operation({ path: HsmPath, query: v.unknown(), body: v.
   }),
 );
 
-/** From now on nothing answers for it; recovering brings all of it back. */
+/** From now on nothing answers for it; recovering brings all of it back but the roles of the resource manager at it. */
 export async function softDeleteHsm(writer: Writer, { clock, hsms }: Pick<ArmWrites, 'clock' | 'hsms'>, row: HsmRow): Promise<void> {
   const now = clock.now();
+  await forgetRolesWithin(writer, row.subscription_id, hsmId(row));
   await writer
     .updateTable('managed_hsms')
     .set({ deleted_at: now, scheduled_purge_at: now + row.retention_days * DAY })

@@ -27,17 +27,7 @@ export const listHsms = operation(
   { path: v.object({ group: v.optional(v.string()) }), query: ListQuery, body: v.unknown() },
   async (world: ArmReads, { path, query, origin }) => {
     const { read, place, hsms, apiVersion } = world;
-    let rows = read
-      .selectFrom('managed_hsms')
-      .selectAll()
-      .where('subscription_id', '=', place.subscriptionId)
-      .where('deleted_at', 'is', null)
-      .where('name_key', '>', query.$skiptoken);
-    if (path.group !== undefined) rows = rows.where('group_key', '=', path.group.toLowerCase());
-    const found = await rows
-      .orderBy('name_key')
-      .limit(query.$top + 1)
-      .execute();
+    const found = await visibleHsms(world, path.group, query);
     const shown = found.slice(0, query.$top);
     const value = await Promise.all(shown.map(async (row) => wireHsm(row, world, await hsms.isActivated(read, row.id))));
     const last = shown.at(-1);
@@ -47,6 +37,33 @@ export const listHsms = operation(
     return { value, nextLink: `${next}?api-version=${encodeURIComponent(apiVersion)}&$top=${query.$top}&$skiptoken=${last.name_key}` };
   },
 );
+
+/** Those that the caller sees, in the order of names: one more than the page has, when there are more. */
+async function visibleHsms(
+  { read, place, sees }: ArmReads,
+  group: string | undefined,
+  { $top, $skiptoken }: v.InferOutput<typeof ListQuery>,
+): Promise<readonly HsmRow[]> {
+  const found: HsmRow[] = [];
+  for (let after = $skiptoken; found.length <= $top; ) {
+    let asked = read
+      .selectFrom('managed_hsms')
+      .selectAll()
+      .where('subscription_id', '=', place.subscriptionId)
+      .where('deleted_at', 'is', null)
+      .where('name_key', '>', after);
+    if (group !== undefined) asked = asked.where('group_key', '=', group.toLowerCase());
+    const rows = await asked
+      .orderBy('name_key')
+      .limit($top + 1)
+      .execute();
+    found.push(...rows.filter((row) => sees(hsmId(row))));
+    const last = rows.at(-1);
+    if (last === undefined || rows.length <= $top) break;
+    after = last.name_key;
+  }
+  return found;
+}
 
 export const checkName = operation(
   { path: v.unknown(), query: v.unknown(), body: v.object({ name: v.string() }) },

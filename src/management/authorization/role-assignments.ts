@@ -1,0 +1,213 @@
+// Microsoft.Authorization/roleAssignments: who has which role where. Whoever may write them at a scope may give any role there and below, and nowhere
+// else; the subscription never loses its last owner.
+
+import * as v from 'valibot';
+import {
+  armBadRequest,
+  armNotSupported,
+  armRoleAssignmentExists,
+  armRoleAssignmentNotFound,
+  invalidPrincipalId,
+  invalidRoleAssignmentId,
+  lastOwner,
+  roleAssignmentLimitExceeded,
+  roleAssignmentUpdateNotPermitted,
+  roleDefinitionDoesNotExist,
+} from '../../core/errors-arm.ts';
+import { created, nothing, type Reply, reply } from '../../core/reply.ts';
+import { operation } from '../../core/route.ts';
+import type { Tables } from '../../store/schema.ts';
+import type { Reader, Writer } from '../../store/store.ts';
+import { ARM_ACCESS, ARM_ROLES, type ArmRole, isWithin } from '../access.ts';
+import type { ArmReads, ArmWrites } from '../world.ts';
+import { definitionId } from './role-definitions.ts';
+
+/** Limit of the service for one subscription (Azure RBAC limits). */
+const ASSIGNMENTS = 4000;
+
+const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+type AssignmentRow = Tables['arm_role_assignments'];
+
+const ListQuery = v.object({ $filter: v.optional(v.string(), '') });
+
+/** Those at the scope, above it and below it. */
+export const listRoleAssignments = operation(
+  { path: v.unknown(), query: ListQuery, body: v.unknown() },
+  async ({ read, place, groupsOf }: ArmReads, { query }) => {
+    const scope = place.scope.toLowerCase();
+    const filter = readFilter(query.$filter);
+    const whose = filter.assignedTo === undefined ? undefined : [filter.assignedTo, ...(await groupsOf(filter.assignedTo))];
+    const rows = await assignmentsIn(read, place.subscriptionId);
+    const shown = rows.filter(
+      (row) =>
+        (isWithin(scope, row.scope) || (!filter.atScope && isWithin(row.scope, scope))) &&
+        (filter.principalId === undefined || row.principal_id === filter.principalId) &&
+        (whose === undefined || whose.includes(row.principal_id)),
+    );
+    return { value: shown.map((row) => wireAssignment(place.subscriptionId, row)) };
+  },
+);
+
+const NamedPath = v.object({ id: v.string() });
+
+export const getRoleAssignment = operation(
+  { path: NamedPath, query: v.unknown(), body: v.unknown() },
+  async ({ read, place }: ArmReads, { path }) => {
+    const row = await assignmentAt(read, place.scope, path.id);
+    if (row === undefined) throw armRoleAssignmentNotFound(path.id);
+    return wireAssignment(place.subscriptionId, row);
+  },
+);
+
+const Text = v.nullish(v.string());
+
+const AssignmentBody = v.object({
+  properties: v.object({
+    roleDefinitionId: v.string(),
+    principalId: v.string(),
+    principalType: Text,
+    description: v.nullish(v.pipe(v.string(), v.maxLength(1024, 'description is longer than 1024 characters'))),
+    condition: Text,
+    delegatedManagedIdentityResourceId: Text,
+  }),
+});
+
+export const putRoleAssignment = operation(
+  { path: NamedPath, query: v.unknown(), body: AssignmentBody },
+  ({ place, caller, clock, write }: ArmWrites, { path, body: { properties } }) => {
+    const id = path.id.toLowerCase();
+    if (!GUID.test(id)) throw invalidRoleAssignmentId(path.id);
+    const principalId = properties.principalId.toLowerCase();
+    if (!GUID.test(principalId)) throw invalidPrincipalId();
+    // A condition that is not looked at would give more than whoever wrote it meant to give.
+    if ((properties.condition ?? '') !== '') throw armNotSupported('Conditions on role assignments are not in this version.');
+    if ((properties.delegatedManagedIdentityResourceId ?? '') !== '')
+      throw armNotSupported('Delegated identities are not in this version.');
+    const row: AssignmentRow = {
+      id,
+      scope: place.scope.toLowerCase(),
+      shown_scope: place.scope,
+      principal_id: principalId,
+      role: roleWithId(properties.roleDefinitionId).name,
+      principal_type: properties.principalType ?? null,
+      description: properties.description ?? null,
+      created_by: caller.objectId,
+      created_at: clock.now(),
+    };
+    return write((writer) => put(writer, place.subscriptionId, row));
+  },
+);
+
+/** The same assignment under the same name may be asked for again, as templates do; its description is what may change. */
+async function put(writer: Writer, subscriptionId: string, row: AssignmentRow): Promise<Reply> {
+  const rows = await assignmentsIn(writer, subscriptionId);
+  const known = rows.find(({ id }) => id === row.id);
+  const twin = rows.find(({ scope, principal_id, role }) => scope === row.scope && principal_id === row.principal_id && role === row.role);
+  if (known !== undefined && known !== twin) throw roleAssignmentUpdateNotPermitted();
+  if (known !== undefined) {
+    const changes = { description: row.description, principal_type: row.principal_type ?? known.principal_type };
+    await writer.updateTable('arm_role_assignments').set(changes).where('id', '=', known.id).execute();
+    return reply(200, wireAssignment(subscriptionId, { ...known, ...changes }));
+  }
+  if (twin !== undefined) throw armRoleAssignmentExists(twin.id);
+  if (rows.length >= ASSIGNMENTS) throw roleAssignmentLimitExceeded();
+  await writer.insertInto('arm_role_assignments').values(row).execute();
+  writer.touch(ARM_ACCESS);
+  return created(wireAssignment(subscriptionId, row));
+}
+
+/** Deleting what is not there is done (REST reference: 204). */
+export const deleteRoleAssignment = operation(
+  { path: NamedPath, query: v.unknown(), body: v.unknown() },
+  ({ place, write }: ArmWrites, { path }) =>
+    write(async (writer) => {
+      const row = await assignmentAt(writer, place.scope, path.id);
+      if (row === undefined) return nothing();
+      await refuseToOrphan(writer, place.subscriptionId, row);
+      await writer.deleteFrom('arm_role_assignments').where('id', '=', row.id).execute();
+      writer.touch(ARM_ACCESS);
+      return wireAssignment(place.subscriptionId, row);
+    }),
+);
+
+/** Roles at something that is deleted go with it: whatever gets its name later must not inherit them. */
+export async function forgetRolesWithin(writer: Writer, subscriptionId: string, place: string): Promise<void> {
+  const gone = (await assignmentsIn(writer, subscriptionId)).filter(({ scope }) => isWithin(scope, place.toLowerCase()));
+  if (gone.length === 0) return;
+  for (const { id } of gone) await writer.deleteFrom('arm_role_assignments').where('id', '=', id).execute();
+  writer.touch(ARM_ACCESS);
+}
+
+/** Without an owner nobody could ever assign a role in the subscription again. */
+async function refuseToOrphan(writer: Writer, subscriptionId: string, row: AssignmentRow): Promise<void> {
+  const whole = `/subscriptions/${subscriptionId}`;
+  if (row.role !== 'Owner' || row.scope !== whole) return;
+  const owners = (await assignmentsIn(writer, subscriptionId)).filter(({ role, scope }) => role === 'Owner' && scope === whole);
+  if (owners.length < 2) throw lastOwner();
+}
+
+async function assignmentsIn(read: Pick<Reader, 'selectFrom'>, subscriptionId: string): Promise<readonly AssignmentRow[]> {
+  const rows = await read.selectFrom('arm_role_assignments').selectAll().orderBy('created_at').orderBy('id').execute();
+  return rows.filter(({ scope }) => isWithin(scope, `/subscriptions/${subscriptionId}`));
+}
+
+/** An assignment is found at its own scope and nowhere else. */
+function assignmentAt(read: Pick<Reader, 'selectFrom'>, scope: string, id: string): Promise<AssignmentRow | undefined> {
+  return read
+    .selectFrom('arm_role_assignments')
+    .selectAll()
+    .where('id', '=', id.toLowerCase())
+    .where('scope', '=', scope.toLowerCase())
+    .executeTakeFirst();
+}
+
+/** By the GUID at the end of whichever spelling of its id the client uses. */
+function roleWithId(text: string): ArmRole {
+  const id = text.slice(text.lastIndexOf('/') + 1).toLowerCase();
+  const role = ARM_ROLES.find((known) => known.id === id);
+  if (role === undefined) throw roleDefinitionDoesNotExist(id, 400);
+  return role;
+}
+
+const CLAUSE = /^(?:(atScope\(\))|principalId\s+eq\s+'([^']*)'|assignedTo\('([^']*)'\))(?:\s+and\s+(?=\S)|$)/i;
+
+interface Filter {
+  readonly atScope: boolean;
+  readonly principalId?: string;
+  readonly assignedTo?: string;
+}
+
+function readFilter(filter: string): Filter {
+  const found: { atScope: boolean; principalId?: string; assignedTo?: string } = { atScope: false };
+  for (let rest = filter.trim(); rest !== ''; ) {
+    const [whole, atScope, principalId, assignedTo] = CLAUSE.exec(rest) ?? [];
+    if (whole === undefined) throw armBadRequest("$filter may be: atScope(), principalId eq 'id', assignedTo('id'), joined by 'and'.");
+    if (atScope !== undefined) found.atScope = true;
+    if (principalId !== undefined) found.principalId = principalId.toLowerCase();
+    if (assignedTo !== undefined) found.assignedTo = assignedTo.toLowerCase();
+    rest = rest.slice(whole.length);
+  }
+  return found;
+}
+
+function wireAssignment(subscriptionId: string, row: AssignmentRow) {
+  const role = ARM_ROLES.find(({ name }) => name === row.role);
+  const at = new Date(row.created_at).toISOString();
+  const scope = row.shown_scope ?? row.scope;
+  return {
+    id: `${scope}/providers/Microsoft.Authorization/roleAssignments/${row.id}`,
+    name: row.id,
+    type: 'Microsoft.Authorization/roleAssignments',
+    properties: {
+      roleDefinitionId: role === undefined ? '' : definitionId(subscriptionId, role),
+      principalId: row.principal_id,
+      ...(row.principal_type === null ? {} : { principalType: row.principal_type }),
+      scope,
+      ...(row.description === null ? {} : { description: row.description }),
+      createdOn: at,
+      updatedOn: at,
+      ...(row.created_by === null ? {} : { createdBy: row.created_by, updatedBy: row.created_by }),
+    },
+  };
+}
