@@ -31,3 +31,6 @@ export async function grant(house: House, name: string, role: string, principalI
   const got = await house.hsm(name, 'PUT', address, { properties: { roleDefinitionId, principalId } });
   if (got.status !== 201) throw new Error(got.text);
 }
+
+/** For keys that are to be refused by their algorithm and not by what they were made for. */
+export const ALL_OPERATIONS = ['encrypt', 'decrypt', 'sign', 'verify', 'wrapKey', 'unwrapKey'] as const;

@@ -2,13 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign as nodeSign, verify as nodeVerify } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { ml_dsa44, ml_dsa65, ml_dsa87 } from '@noble/post-quantum/ml-dsa.js';
 import fc from 'fast-check';
-import { makeMlDsa } from '../../../src/crypto/ml-dsa.ts';
-import { hasPendingErrors, readPrivateKey } from '../../../src/crypto/openssl.ts';
+import * as v from 'valibot';
+import { makeMlDsa, mlDsaPublicBytes } from '../../../src/crypto/ml-dsa.ts';
+import { hasPendingErrors, publicOctets, readPrivateKey } from '../../../src/crypto/openssl.ts';
 import { signWith, verifyWith } from '../../../src/crypto/operations.ts';
 import type { KeyAtRest, MlDsaSet } from '../../../src/crypto/types.ts';
+import { FOLDER } from '../../vectors.ts';
 import { algorithm, isBadParameter, openSafe, turned } from './safe.ts';
 
 const noble = { 'ML-DSA-44': ml_dsa44, 'ML-DSA-65': ml_dsa65, 'ML-DSA-87': ml_dsa87 } as const;
@@ -155,3 +159,38 @@ function nativeOf(set: MlDsaSet, seed: Uint8Array) {
   assert.ok(key);
   return key;
 }
+
+const Known = v.object({
+  vectors: v.array(
+    v.object({
+      set: v.picklist(sets),
+      seed: v.string(),
+      publicKeySha256: v.string(),
+      message: v.string(),
+      context: v.string(),
+      signature: v.string(),
+    }),
+  ),
+});
+
+test('known answers: the key that follows from a seed, and signatures of others that are right for it (test/vectors/ml-dsa.json)', () => {
+  const { vectors } = v.parse(Known, JSON.parse(readFileSync(join(FOLDER, 'ml-dsa.json'), 'utf8')));
+  assert.deepEqual(new Set(vectors.map(({ set }) => set)), new Set(sets));
+  for (const { set, publicKeySha256, ...hex } of vectors) {
+    const [seed, message, context, signature] = [hex.seed, hex.message, hex.context, hex.signature].map((text) => Buffer.from(text, 'hex'));
+    assert.ok(seed && message && context && signature);
+    const key = nativeOf(set, seed);
+    try {
+      assert.equal(
+        createHash('sha256')
+          .update(publicOctets(key, mlDsaPublicBytes(set)))
+          .digest('hex'),
+        publicKeySha256,
+      );
+      assert.ok(verifyWith({ kind: 'native', key }, algorithm(set), message, signature, { context }));
+      assert.equal(verifyWith({ kind: 'native', key }, algorithm(set), message, turned(signature, 7), { context }), false);
+    } finally {
+      key.free();
+    }
+  }
+});

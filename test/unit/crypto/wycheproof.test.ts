@@ -1,51 +1,18 @@
-// The Wycheproof vectors that lie beside the project (C2SP/wycheproof, Apache-2.0): every case of each file, with the answer that it names.
+// The Wycheproof vectors in the tree (C2SP/wycheproof, Apache-2.0): every case of each file, with the answer that it names.
 
 import assert from 'node:assert/strict';
 import { createHash, createSecretKey } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import * as v from 'valibot';
 import { hasPendingErrors, type NativeKey, readPrivateKey, readPublicKey } from '../../../src/crypto/openssl.ts';
 import { decryptWith, encryptWith, signWith, verifyWith } from '../../../src/crypto/operations.ts';
 import type { UsableKey } from '../../../src/crypto/plain-key.ts';
+import { type Case, type Group, readWycheproof } from '../../wycheproof.ts';
 import { algorithm, failsAsOne } from './safe.ts';
-
-const folder = fileURLToPath(new URL('../../../../shared/vectors/wycheproof/', import.meta.url));
-const absent = !existsSync(folder);
-if (absent && process.env.CI === 'true') throw new Error('the Wycheproof vectors must be there under CI=true');
-
-const text = v.optional(v.string(), '');
-const bytes = v.pipe(
-  text,
-  v.transform((hex) => Buffer.from(hex, 'hex')),
-);
-const Case = v.object({
-  tcId: v.number(),
-  result: v.picklist(['valid', 'invalid', 'acceptable']),
-  key: bytes,
-  iv: bytes,
-  msg: bytes,
-  ct: bytes,
-  sig: bytes,
-  tag: bytes,
-  label: bytes,
-});
-const Group = v.object({
-  keySize: v.optional(v.number(), 0),
-  tagSize: v.optional(v.number(), 0),
-  publicKeyDer: bytes,
-  privateKeyPkcs8: bytes,
-  tests: v.array(Case),
-});
-const File = v.object({ numberOfTests: v.number(), testGroups: v.array(Group) });
-type Group = v.InferOutput<typeof Group>;
-type Case = v.InferOutput<typeof Case>;
 
 /** Runs `check` on every case of a file, and sees to it that the file held as many as it says, of more than one result. */
 function wycheproof(name: string, title: string, check: (item: Case, group: Group) => void): void {
-  test(`${title} (Wycheproof ${name})`, { skip: absent && 'the Wycheproof vectors are not on this machine' }, () => {
-    const file = v.parse(File, JSON.parse(readFileSync(`${folder}${name}_test.json`, 'utf8')));
+  test(`${title} (Wycheproof ${name})`, () => {
+    const file = readWycheproof(name);
     const results = new Set<string>();
     let count = 0;
     for (const group of file.testGroups) {
