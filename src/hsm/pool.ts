@@ -90,13 +90,18 @@ function nobodyAt(origin: string): Failure {
   return resourceNotFound(`There is no managed HSM at ${origin}. It may have been deleted, or not been created yet.`);
 }
 
-/** The security domain has been downloaded: an HSM that was waiting for it is now confirming; an active one stays active. */
-export async function markDownloaded(writer: Writer, hsmId: string, now: number): Promise<void> {
-  const hsm = await writer.selectFrom('hsms').select(['state', 'deleted']).where('id', '=', hsmId).executeTakeFirst();
+/**
+ * The security domain `domainId` has been downloaded: an HSM that was waiting for it is now confirming; an active one stays active. An HSM that took over
+ * another domain meanwhile refuses, because the file would be no copy of what it is now.
+ */
+export async function markDownloaded(writer: Writer, { id, domainId }: Pick<Hsm, 'id' | 'domainId'>, now: number): Promise<void> {
+  const hsm = await writer.selectFrom('hsms').select(['state', 'deleted', 'domain_id']).where('id', '=', id).executeTakeFirst();
   if (hsm === undefined || hsm.deleted === 1) throw conflict('The HSM was deleted while its security domain was being prepared.');
+  if (hsm.domain_id !== domainId)
+    throw conflict('The HSM took over another security domain meanwhile. Download the security domain again.');
   if (hsm.state === 'confirming') throw downloadUnderWay();
   if (hsm.state === 'active') return;
-  await writer.updateTable('hsms').set({ state: 'confirming', active_at: now }).where('id', '=', hsmId).execute();
+  await writer.updateTable('hsms').set({ state: 'confirming', active_at: now }).where('id', '=', id).execute();
   writer.touch(HSMS_TAG);
 }
 

@@ -20,7 +20,7 @@ export const download = operation(
     if (hsm.state === 'confirming') throw downloadUnderWay();
     const custodians = crypto.readCustodians(body.certificates, body.required);
     const file = crypto.exportSecurityDomain(hsm.domain, hsm.domainId, custodians);
-    await write((writer) => markDownloaded(writer, hsm.id, clock.now()));
+    await write((writer) => markDownloaded(writer, hsm, clock.now()));
     // The value is JSON text inside a JSON string; clients write it to disk as it is.
     return accepted('azure-asyncoperation', pendingAddress(origin, 'download', apiVersion), { value: file });
   },

@@ -6,7 +6,7 @@ import { before, test } from 'node:test';
 import type { Method } from '../../../src/core/route.ts';
 import { decodeDomain } from '../../../src/crypto/security-domain/content.ts';
 import { openSecurityDomain, readSecurityDomain } from '../../../src/crypto/security-domain/file.ts';
-import { returnUnconfirmed } from '../../../src/hsm/pool.ts';
+import { markDownloaded, returnUnconfirmed } from '../../../src/hsm/pool.ts';
 import { custodianOf, jwk, makePair, type Pair } from '../security-domain/ceremony.ts';
 import { type Answer, type Asked, administrator, type Estate, openEstate, person } from './estate.ts';
 
@@ -200,6 +200,16 @@ test('of two downloads at once that would activate an HSM, one is given the file
   await estate.provision('contoso');
   const answers = await Promise.all([download(estate), download(estate)]);
   assert.deepEqual(answers.map(({ status }) => status).sort(), [202, 409]);
+});
+
+test('an HSM that took over another domain while its file was being made gives no file of the old one', async (t) => {
+  const estate = await openEstate(t);
+  const id = await estate.activated('contoso');
+  const before = { id, domainId: randomUUID() };
+  await assert.rejects(
+    estate.parts.write((writer) => markDownloaded(writer, before, 0)),
+    { code: 'Conflict', message: /took over another security domain meanwhile/ },
+  );
 });
 
 test('a request that cannot make a file is refused, and the HSM still waits for one', async (t) => {
