@@ -16,6 +16,8 @@ usage: ./strongroom [--data DIR] COMMAND …
   connect CLIENT             what points a client here: az, powershell, js, python, go, java, terraform, env
   byok wrap                  a key of your own, wrapped for an HSM into a .byok file; needs no service
   doctor                     looks at names, ports, trust and versions, and says how to mend each
+  root-key …                 the root key: create, status, rotate
+  unseal                     gives a sealed service the passphrase of its root key
   --version                  the version
 
 The data folder is --data, else $STRONGROOM_DATA, else ~/.strongroom.
@@ -33,6 +35,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   connect:     async (args, data) => (await import('./connect.ts')).runConnect(withData(args, data)),
   byok:        async (args) => (await import('./byok.ts')).runByok(args, (await import('./shell/node-host.ts')).nodeHost()),
   doctor:      async (args, data) => (await import('./doctor.ts')).runDoctorCommand(withData(args, data)),
+  'root-key':  rootKey,
+  unseal,
   help:        async () => print(HELP),
   '-h':        async () => print(HELP),
   '--help':    async () => print(HELP),
@@ -68,6 +72,10 @@ function withData(args: readonly string[], data: string | undefined): readonly s
   return data === undefined ? args : [...args, '--data', data];
 }
 
+function asksForHelp(args: readonly string[]): boolean {
+  return args.some((word) => word === '--help' || word === '-h');
+}
+
 async function print(text: string): Promise<number> {
   process.stdout.write(text);
   return 0;
@@ -75,15 +83,20 @@ async function print(text: string): Promise<number> {
 
 async function start(args: readonly string[], data: string | undefined): Promise<number> {
   const { readConfig, settingsHelp } = await import('./config.ts');
-  if (args.some((word) => word === '--help' || word === '-h')) {
+  if (asksForHelp(args)) {
     return print(
       `usage: ./strongroom start [SETTING]…\n\nThe service in the foreground. When it answers it prints one line: ready, and the path of connection.json.\n\n${settingsHelp()}\n`,
     );
   }
   const config = readConfig(withData(args, data));
+  const { Stopped } = await import('./operator/sealed.ts');
   const { startService } = await import('./main.ts');
   const stop = interrupted();
-  const service = await startService(config);
+  const service = await startService(config, { stop }).catch((failure: unknown) => {
+    if (failure instanceof Stopped) return undefined;
+    throw failure;
+  });
+  if (service === undefined) return 0;
   process.stdout.write(`ready ${service.connectionFile}\n`);
   const reason = await Promise.race([stop, service.broken]);
   await service.close();
@@ -93,7 +106,7 @@ async function start(args: readonly string[], data: string | undefined): Promise
 
 async function quickstart(args: readonly string[], data: string | undefined): Promise<number> {
   const { QUICKSTART_HELP, runQuickstart } = await import('./quickstart.ts');
-  if (args.some((word) => word === '--help' || word === '-h')) return print(QUICKSTART_HELP);
+  if (asksForHelp(args)) return print(QUICKSTART_HELP);
   const { startService } = await import('./main.ts');
   const stop = interrupted();
   return runQuickstart(withData(args, data), {
@@ -101,6 +114,16 @@ async function quickstart(args: readonly string[], data: string | undefined): Pr
     runScript: async (text, dataFolder) => (await loadShell(dataFolder)).script(text, { echo: true, name: 'quickstart.ps1' }),
     interrupted: () => stop,
   });
+}
+
+async function rootKey(args: readonly string[], data: string | undefined): Promise<number> {
+  const { ROOT_KEY_HELP, runRootKey } = await import('./operator/root-key-command.ts');
+  return asksForHelp(args) ? print(ROOT_KEY_HELP) : runRootKey(withData(args, data));
+}
+
+async function unseal(args: readonly string[], data: string | undefined): Promise<number> {
+  const { UNSEAL_HELP, runUnseal } = await import('./operator/root-key-command.ts');
+  return asksForHelp(args) ? print(UNSEAL_HELP) : runUnseal(withData(args, data));
 }
 
 async function run(args: readonly string[], data: string | undefined): Promise<number> {

@@ -1,12 +1,20 @@
 // Flags and environment become one typed Config. The table below is all there is to set, and `--help` is made from it.
 
 import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { dataFolderOf } from './connection-file.ts';
 import { wrongRange } from './core/addresses.ts';
+import { parseSecretSource, type SecretSource } from './terminal/secret-source.ts';
+import { UsageError } from './terminal/usage-error.ts';
+
+export { UsageError } from './terminal/usage-error.ts';
 
 export interface Config {
   readonly dataFolder: string;
+  readonly rootKeyFile: string;
+  /** Where the passphrase of a locked root key is; undefined: somebody gives it to the running service. */
+  readonly rootKeyPassphrase: SecretSource | undefined;
   /** 0 picks a free one. */
   readonly port: number;
   /** Plain HTTP on loopback: health, readiness, metrics. */
@@ -22,11 +30,6 @@ export interface Config {
   readonly logLevel: string;
   /** Whether every call is recorded; false is for measurements. */
   readonly audit: boolean;
-}
-
-/** What was asked for cannot be done; the words are for the terminal. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
 }
 
 interface Setting {
@@ -47,6 +50,8 @@ const WORKERS = process.platform === 'linux' ? availableParallelism() : 1;
 // biome-ignore format: a table reads by its columns
 export const SETTINGS: Readonly<Record<string, Setting>> = {
   data:              { value: 'DIR',    environment: 'STRONGROOM_DATA',            default: '~/.strongroom',        says: 'The data folder: database, root key, certificate authority and connection.json.' },
+  'root-key':        { value: 'FILE',   environment: 'STRONGROOM_ROOT_KEY_FILE',   default: 'root.key in the data folder', says: 'The file of the root key, which unseals everything; made at the first start.' },
+  'root-key-passphrase': { value: 'SOURCE', environment: 'STRONGROOM_ROOT_KEY_PASSPHRASE_FROM', default: 'nowhere: the service starts sealed and waits for ./strongroom unseal', says: 'Where the passphrase of a locked root key is: env:NAME, file:PATH or command:LINE. At the first start, the root key is made locked under it.' },
   port:              { value: 'PORT',   environment: 'STRONGROOM_PORT',            default: '8443',                 says: 'The HTTPS port; 0 picks a free one.' },
   'management-port': { value: 'PORT',   environment: 'STRONGROOM_MANAGEMENT_PORT', default: 'the port after it',    says: 'Health, readiness and metrics, over plain HTTP on 127.0.0.1 alone; 0 picks a free one.' },
   host:              { value: 'ADDR',   environment: 'STRONGROOM_HOST',            default: LOOPBACK.join(','),     says: 'An IP address to listen on; may be given more than once.', multiple: true },
@@ -71,8 +76,12 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     given[name] ?? environment[SETTINGS[name]?.environment ?? '']?.split(',').filter((part) => part !== '');
   const hosts = values('host');
   const port = portOf('port', value('port') ?? '8443');
+  const dataFolder = dataFolderOf(given.data?.at(-1), environment);
+  const passphrase = value('root-key-passphrase');
   return {
-    dataFolder: dataFolderOf(given.data?.at(-1), environment),
+    dataFolder,
+    rootKeyFile: resolve(value('root-key') ?? join(dataFolder, 'root.key')),
+    rootKeyPassphrase: passphrase === undefined ? undefined : parseSecretSource(passphrase, '--root-key-passphrase'),
     port,
     managementPort: portOf('management-port', value('management-port') ?? String(port === 0 || port === 65535 ? 0 : port + 1)),
     hosts: hosts ?? LOOPBACK,

@@ -2,8 +2,6 @@
 // the writer of the store, the schedules, the certificate authority, the port for health and metrics.
 
 import { chmod, mkdir, open, rename, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
@@ -20,13 +18,14 @@ import { type Peer, peer } from './core/thread-calls.ts';
 import { type Urls, urlsFor } from './core/urls.ts';
 import type { CryptoModule } from './crypto/module.ts';
 import { openCryptoModule } from './crypto/openssl-module.ts';
-import { loadOrCreateRootKey } from './crypto/root-key.ts';
 import { runSelfTests } from './crypto/self-test.ts';
 import { type Authority, openAuthority } from './door/certificate-authority.ts';
+import { claimPort, portTaken } from './door/claim-port.ts';
+import { type Commands, openControlChannel } from './door/control-channel.ts';
 import { parseCall } from './door/decode.ts';
 import { dialects } from './door/dialects.ts';
 import type { WriteRequest } from './door/door.ts';
-import { openManagementPort } from './door/management-port.ts';
+import { type ManagementAnswers, openManagementPort } from './door/management-port.ts';
 import { processMetrics } from './door/metrics.ts';
 import { graphRoom } from './graph/room.ts';
 import { hsmPort } from './hsm/lifecycle.ts';
@@ -39,7 +38,11 @@ import { identityRoom } from './identity/room.ts';
 import { sweepIdentity } from './identity/sweep.ts';
 import { managementRoom } from './management/room.ts';
 import { sweepManagement } from './management/sweep.ts';
-import { databaseFile, openEmbeddedStore } from './store/embedded.ts';
+import { controlFileIn, controlNote, removeControlFile } from './operator/control-file.ts';
+import { openRootKeyChange } from './operator/root-key-change.ts';
+import { openRootKeys } from './operator/root-key-opening.ts';
+import { openSealed, type SealedDoor, unsealed } from './operator/sealed.ts';
+import { openEmbeddedStore } from './store/embedded.ts';
 import { lockFolder } from './store/folder-lock.ts';
 import type { Reader, Store } from './store/store.ts';
 
@@ -70,7 +73,7 @@ export function buildRooms(parts: HouseParts): readonly Room[] {
 /** What a worker thread is started with. */
 export interface WorkerData {
   readonly dataFolder: string;
-  readonly rootKey: SharedArrayBuffer;
+  readonly rootKeys: SharedArrayBuffer;
   readonly versions: SharedArrayBuffer;
   readonly clockOffset: SharedArrayBuffer;
   readonly urls: Urls;
@@ -96,6 +99,8 @@ export interface Service {
 export interface ServiceOptions {
   /** Shared with whoever moves the clock; the system's time when left out. */
   readonly clockOffset?: SharedArrayBuffer;
+  /** Resolves when nobody wants the service any more: a sealed one gives up waiting, with `Stopped`. */
+  readonly stop?: Promise<void>;
 }
 
 const SWEEP_EVERY = 1000;
@@ -126,32 +131,47 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const lock = lockFolder(config.dataFolder);
   cleanup.push(() => lock.release());
   runSelfTests();
-  const rootKey = await sharedRootKey(config.dataFolder);
-  cleanup.push(() => rootKey.bytes.fill(0));
   // Certificates are judged by other machines' clocks, which nobody moves.
   const authority = await openAuthority(config.dataFolder, systemClock);
   const crew: Crew = { peers: new Set(), committed: [] };
-  const store = await openEmbeddedStore(config.dataFolder, { versions, committed: (tags) => tellOfCommit(crew, tags) });
-  cleanup.push(() => store.close());
-  await returnUnconfirmed(store.write);
-  const crypto = openCryptoModule({ rootKey: rootKey.bytes });
-  cleanup.push(() => crypto.close());
-  crew.committed.push((tags) => freeKeys(crypto, tags));
-
-  let ready = false;
+  let state: ReturnType<ManagementAnswers['state']> = 'starting';
   const metrics = processMetrics(() => Promise.all([...crew.peers].map((worker) => worker.ask('metrics', undefined))));
-  const management = await openManagementPort(config.managementPort, { isReady: () => ready, metrics }).catch((cause: unknown) => {
+  const management = await openManagementPort(config.managementPort, { state: () => state, metrics }).catch((cause: unknown) => {
     throw portTaken(cause, config.managementPort, '127.0.0.1', '--management-port');
   });
   cleanup.push(() => management.close());
+  const commands: Commands = new Map();
+  const control = await openControlChannel(config.dataFolder, commands);
+  cleanup.push(() => control.close());
+  await writePrivate(controlFileIn(config.dataFolder), controlNote(control.socket));
+  cleanup.push(() => removeControlFile(config.dataFolder));
+
+  let sealedDoor: SealedDoor | undefined;
+  const rootKeys = await openRootKeys(config, async (unlock) => {
+    state = 'sealed';
+    sealedDoor = await openSealed({ config, authority, log, clock, version: VERSION });
+    cleanup.push(() => sealedDoor?.close());
+    return unsealed(commands, clock, unlock, options.stop);
+  });
+  state = 'starting';
+  cleanup.push(() => rootKeys.close());
+  const store = await openEmbeddedStore(config.dataFolder, { versions, committed: (tags) => tellOfCommit(crew, tags) });
+  cleanup.push(() => store.close());
+  const crypto = openCryptoModule({ rootKey: rootKeys });
+  cleanup.push(() => crypto.close());
+  crew.committed.push((tags) => freeKeys(crypto, tags));
+  const rootKey = await openRootKeyChange({ file: config.rootKeyFile, rootKeys, crypto, store }, log);
+  cleanup.push(() => rootKey.close());
+  commands.set('root-key/rotate', (command) => rootKey.rotate(command));
+  await returnUnconfirmed(store.write);
 
   const auditGate = config.audit ? Gate.allocate() : undefined;
   if (!config.audit) log.warn('no audit records are kept');
   let audit: Audit | undefined;
-  const shared = { dataFolder: config.dataFolder, rootKey: rootKey.shared, versions: sharedVersions, clockOffset, auditGate };
+  const shared = { dataFolder: config.dataFolder, rootKeys: rootKeys.shared, versions: sharedVersions, clockOffset, auditGate };
   const fallen = Promise.withResolvers<Error>();
   for (let attempt = 1; ; attempt += 1) {
-    const port = await claimPort(config);
+    const port = sealedDoor?.port ?? (await claimPort(config));
     const urls = urlsFor(config.domain, port);
     const parts = { read: store.read, write: store.write, crypto, clock, urls, versions };
     const tenant = await openTenant(parts);
@@ -181,7 +201,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       hosts: config.hosts,
       hostsGiven: config.hostsGiven,
       trustedProxies: config.trustedProxies,
-      reusePort: config.workers > 1,
+      reusePort: config.workers > 1 || sealedDoor !== undefined,
       logLevel: config.logLevel,
     };
     const workers = new Workers(data, answersFor(rooms, house, authority, audit), crew, log, clock, fallen.resolve);
@@ -194,19 +214,21 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       throw error;
     }
     cleanup.push(() => workers.close());
+    // Those who come now meet a worker; those who were answered 503 a moment ago come back to one.
+    await sealedDoor?.close();
     const sweeping = sweepEvery(SWEEP_EVERY, house, audit, log);
     cleanup.push(() => sweeping.stop());
     const connection = connectionFor(urls, tenant, authority, management.port);
     const connectionFile = connectionFileIn(config.dataFolder);
     await writePrivate(connectionFile, `${JSON.stringify(connection, undefined, 2)}\n`);
-    ready = true;
+    state = 'ready';
     log.info({ origin: urls.origin, workers: config.workers, dataFolder: config.dataFolder }, 'ready');
     return {
       connection,
       connectionFile,
       broken: fallen.promise,
       close: async () => {
-        ready = false;
+        state = 'stopping';
         await undo(cleanup);
         log.info('stopped');
       },
@@ -228,61 +250,6 @@ async function openFolder(folder: string): Promise<void> {
     );
   }
   if ((mode & 0o077) !== 0) await chmod(folder, 0o700);
-}
-
-async function sharedRootKey(folder: string): Promise<{ readonly shared: SharedArrayBuffer; readonly bytes: Uint8Array }> {
-  const known = await stat(databaseFile(folder)).then(
-    () => true,
-    () => false,
-  );
-  const key = await loadOrCreateRootKey(join(folder, 'root.key'), { mayCreate: !known });
-  const shared = new SharedArrayBuffer(key.length);
-  const bytes = new Uint8Array(shared);
-  bytes.set(key);
-  key.fill(0);
-  return { shared, bytes };
-}
-
-/**
- * A port that nobody listens on: the one that was asked for, or a free one. Worker threads share their port (`reusePort`), which would let two services
- * of one account share it unawares; binding without sharing first finds the other one out.
- */
-async function claimPort({ port, hosts, hostsGiven }: Config): Promise<number> {
-  let claimed = port;
-  for (const host of hosts) {
-    try {
-      claimed = await bindOnce(host, claimed);
-    } catch (cause) {
-      const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-      if (!hostsGiven && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) continue;
-      throw portTaken(cause, claimed, host, '--port');
-    }
-  }
-  return claimed;
-}
-
-function bindOnce(host: string, port: number): Promise<number> {
-  return new Promise((done, failed) => {
-    const probe = createServer();
-    probe.once('error', failed);
-    probe.listen({ host, port, ipv6Only: host.includes(':') }, () => {
-      const address = probe.address();
-      const bound = typeof address === 'object' && address !== null ? address.port : port;
-      probe.close(() => done(bound));
-    });
-  });
-}
-
-function portTaken(cause: unknown, port: number, host: string, flag: string): Error {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
-  const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: 'something else listens there',
-    EACCES: 'this account may not listen there',
-    EADDRNOTAVAIL: 'this machine does not have that address',
-  };
-  return new Error(`cannot listen on ${host} port ${port}: ${reasons[code] ?? code}; choose another with ${flag} (0 picks a free one)`, {
-    cause,
-  });
 }
 
 /** The worker threads that are there now, and who wants to know of commits. */

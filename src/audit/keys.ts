@@ -4,12 +4,12 @@ import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } fro
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, Writer } from '../store/store.ts';
 
 /** The part of the crypto module that seals what is the service's own. */
 export interface Secrets {
-  sealSecret(purpose: string, name: string, plain: Uint8Array): Uint8Array;
-  openSecret(purpose: string, name: string, sealed: Uint8Array): Buffer;
+  readonly sealSecret: (purpose: typeof PURPOSE, name: string, plain: Uint8Array) => Uint8Array;
+  readonly openSecret: (purpose: typeof PURPOSE, name: string, sealed: Uint8Array) => Buffer;
 }
 
 export interface SigningKey {
@@ -46,6 +46,17 @@ async function newSigningKey(store: Pick<Store, 'write'>, secrets: Secrets, cloc
     plain.fill(0);
   }
   return { kid, privateKey, publicPem };
+}
+
+/** The keys, sealed under the root key that is in charge now. */
+export async function resealAuditKeys(
+  writer: Writer,
+  secrets: { readonly resealSecret: (purpose: typeof PURPOSE, name: string, sealed: Uint8Array) => Uint8Array | undefined },
+): Promise<void> {
+  for (const { kid, sealed } of await writer.selectFrom('audit_keys').select(['kid', 'sealed']).execute()) {
+    const resealed = secrets.resealSecret(PURPOSE, kid, sealed);
+    if (resealed !== undefined) await writer.updateTable('audit_keys').set({ sealed: resealed }).where('kid', '=', kid).execute();
+  }
 }
 
 /** The first half of the SHA-256 of the public key (SPKI), in hex. */

@@ -15,6 +15,7 @@ import type {
   ReleaseTerms,
   SealedDomainKey,
   SealedKey,
+  SecretPurpose,
   WrappedKeySpec,
 } from './types.ts';
 
@@ -138,10 +139,16 @@ export interface CryptoModule {
   randomBytes(count: number): Buffer;
 
   /** Seals a secret of the service's own (a token signing key, say) under the root key, bound to its purpose and name. */
-  sealSecret(purpose: string, name: string, plain: Uint8Array): Uint8Array;
+  sealSecret(purpose: SecretPurpose, name: string, plain: Uint8Array): Uint8Array;
 
   /** Opens what `sealSecret` made; the caller zeroes the result. Throws when purpose, name or bytes are not the sealed ones. */
-  openSecret(purpose: string, name: string, sealed: Uint8Array): Buffer;
+  openSecret(purpose: SecretPurpose, name: string, sealed: Uint8Array): Buffer;
+
+  /** The same domain key sealed under the root key that is in charge now; undefined when it is already. */
+  resealDomain(domain: DomainAtRest): SealedDomainKey | undefined;
+
+  /** The same secret sealed under the root key that is in charge now; undefined when it is already. Throws as `openSecret`. */
+  resealSecret(purpose: SecretPurpose, name: string, sealed: Uint8Array): Uint8Array | undefined;
 
   /** Frees the native form of one key version now, rather than when the cache gets to it. */
   drop(identity: KeyIdentity): void;

@@ -1,7 +1,7 @@
 // The safe on OpenSSL: keeps keys usable in native memory for as long as they are asked for, and everything else sealed.
 // One per thread. Knows seals, keys and algorithms; no rows, no wire, no permissions.
 
-import { createPrivateKey, generateKeyPair, randomBytes } from 'node:crypto';
+import { createPrivateKey, generateKeyPair, randomBytes, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import { LRUCache } from 'lru-cache';
 import { selfSigned } from '../core/self-signed.ts';
@@ -11,6 +11,7 @@ import type { CryptoModule, DecryptParameters, Encrypted, EncryptParameters, Sea
 import { decryptWith, encryptWith, mismatch, signWith, verifyWith } from './operations.ts';
 import { bringIn, makeKey, type PlainKey, type UsableKey } from './plain-key.ts';
 import { readPrivateJwk } from './private-jwk.ts';
+import { RootKeys } from './root-keys.ts';
 import { open, seal, subkey } from './seal.ts';
 import { type Custodians, readCustodians } from './security-domain/certificate.ts';
 import { exportSecurityDomain, recoverSecurityDomain } from './security-domain/content.ts';
@@ -28,18 +29,18 @@ import {
   type ReleaseTerms,
   type SealedDomainKey,
   type SealedKey,
+  type SecretPurpose,
   type WrappedKeySpec,
 } from './types.ts';
 import { readWrappedKey } from './wrapped-key.ts';
 
 export interface OpenSslOptions {
-  /** 32 bytes; copied, so the caller zeroes its own. */
-  readonly rootKey: Uint8Array;
+  /** 32 bytes, copied, so the caller zeroes its own; or what threads share, which the caller closes after the last module. */
+  readonly rootKey: Uint8Array | RootKeys;
   /** Keys kept in native memory by this thread, about 9 KB each for RSA-2048. As many as one HSM may hold, unless told otherwise. */
   readonly cacheSize?: number;
 }
 
-const ROOT_KEY_LENGTH = 32;
 const EXCHANGE_PURPOSE = 'exchange-key';
 /** As the live service's. */
 const EXCHANGE_KEY_BITS = 4096;
@@ -63,7 +64,8 @@ export function openCryptoModule(options: OpenSslOptions): CryptoModule {
 }
 
 class OpenSslModule implements CryptoModule {
-  readonly #rootKey: Buffer;
+  readonly #rootKeys: RootKeys;
+  readonly #ownsRootKeys: boolean;
   readonly #keys: LRUCache<string, UsableKey>;
   /** Which versions of a key have a place in the cache, so that a changed key is freed without walking through all of them. */
   readonly #cachedVersions = new Map<string, Set<string>>();
@@ -71,8 +73,8 @@ class OpenSslModule implements CryptoModule {
   #closed = false;
 
   constructor({ rootKey, cacheSize = KEYS_PER_HSM }: OpenSslOptions) {
-    if (rootKey.length !== ROOT_KEY_LENGTH) throw new RangeError(`the root key has ${ROOT_KEY_LENGTH} bytes`);
-    this.#rootKey = Buffer.from(rootKey);
+    this.#ownsRootKeys = rootKey instanceof Uint8Array;
+    this.#rootKeys = rootKey instanceof Uint8Array ? RootKeys.of(rootKey) : rootKey;
     this.#keys = new LRUCache<string, UsableKey>({
       max: cacheSize,
       dispose: (usable, name) => {
@@ -83,10 +85,9 @@ class OpenSslModule implements CryptoModule {
   }
 
   createDomain(hsmId: string): SealedDomainKey {
-    const rootKey = this.#liveRootKey();
     const domainKey = randomBytes(DOMAIN_KEY_LENGTH);
     try {
-      return sealDomainKey(rootKey, hsmId, domainKey);
+      return sealDomainKey(this.#rootKey, hsmId, domainKey);
     } finally {
       domainKey.fill(0);
     }
@@ -97,7 +98,7 @@ class OpenSslModule implements CryptoModule {
   }
 
   exportSecurityDomain(domain: DomainAtRest, domainId: string, custodians: Custodians): string {
-    const domainKey = openDomainKey(this.#liveRootKey(), domain);
+    const domainKey = this.#openDomainKey(domain);
     try {
       return exportSecurityDomain({ domainId, domainKey }, custodians.certificates, custodians.quorum);
     } finally {
@@ -106,7 +107,7 @@ class OpenSslModule implements CryptoModule {
   }
 
   async createExchangeKey(hsmId: string, commonName: string, now: number): Promise<SealedExchangeKey> {
-    this.#liveRootKey();
+    this.#refuseWhenClosed();
     const { publicKey, privateKey } = await generateKeyPairLater('rsa', { modulusLength: EXCHANGE_KEY_BITS });
     const plain = privateKey.export({ type: 'pkcs8', format: 'der' });
     try {
@@ -123,7 +124,7 @@ class OpenSslModule implements CryptoModule {
       const privateKey = createPrivateKey({ key: plain, type: 'pkcs8', format: 'der' });
       const { domainId, domainKey } = recoverSecurityDomain(restoreBlob, { privateKey, certificateDer: certificate });
       try {
-        return { domainId, sealed: sealDomainKey(this.#liveRootKey(), hsmId, domainKey) };
+        return { domainId, sealed: sealDomainKey(this.#rootKey, hsmId, domainKey) };
       } finally {
         domainKey.fill(0);
       }
@@ -147,7 +148,7 @@ class OpenSslModule implements CryptoModule {
   }
 
   async generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec, release?: ReleaseTerms): Promise<MadeKey> {
-    this.#liveRootKey();
+    this.#refuseWhenClosed();
     const made = await makeKey(spec);
     return this.#seal(domain, identity, made, { origin: 'generated', release });
   }
@@ -193,12 +194,32 @@ class OpenSslModule implements CryptoModule {
     return randomBytes(count);
   }
 
-  sealSecret(purpose: string, name: string, plain: Uint8Array): Uint8Array {
-    return this.#withSecretSubkey((key) => seal(key, 'secret', [purpose, name], plain));
+  sealSecret(purpose: SecretPurpose, name: string, plain: Uint8Array): Uint8Array {
+    return withSecretSubkey(this.#rootKey, (key) => seal(key, 'secret', [purpose, name], plain));
   }
 
-  openSecret(purpose: string, name: string, sealed: Uint8Array): Buffer {
-    return this.#withSecretSubkey((key) => open(key, 'secret', [purpose, name], sealed));
+  openSecret(purpose: SecretPurpose, name: string, sealed: Uint8Array): Buffer {
+    return this.#underRootKey((rootKey) => openSecretUnder(rootKey, purpose, name, sealed));
+  }
+
+  resealDomain(domain: DomainAtRest): SealedDomainKey | undefined {
+    if (opens(() => openDomainKey(this.#rootKey, domain))) return undefined;
+    const domainKey = this.#openDomainKey(domain);
+    try {
+      return sealDomainKey(this.#rootKey, domain.hsmId, domainKey);
+    } finally {
+      domainKey.fill(0);
+    }
+  }
+
+  resealSecret(purpose: SecretPurpose, name: string, sealed: Uint8Array): Uint8Array | undefined {
+    if (opens(() => openSecretUnder(this.#rootKey, purpose, name, sealed))) return undefined;
+    const plain = this.openSecret(purpose, name, sealed);
+    try {
+      return this.sealSecret(purpose, name, plain);
+    } finally {
+      plain.fill(0);
+    }
   }
 
   drop(identity: KeyIdentity): void {
@@ -221,7 +242,7 @@ class OpenSslModule implements CryptoModule {
     this.#keys.clear();
     for (const { subkey: key } of this.#domains.values()) key.fill(0);
     this.#domains.clear();
-    this.#rootKey.fill(0);
+    if (this.#ownsRootKeys) this.#rootKeys.close();
   }
 
   #usable(key: KeyAtRest, algorithm: Algorithm): UsableKey {
@@ -274,14 +295,18 @@ class OpenSslModule implements CryptoModule {
     }
   }
 
-  /** The subkey that this HSM's keys are sealed under. A row with another sealed domain key than last time is another domain. */
+  /**
+   * The subkey that this HSM's keys are sealed under. A row with another sealed domain key than last time is the same domain sealed anew, or another
+   * one: then nothing of the old one may be used any more.
+   */
   #domainSubkey(domain: DomainAtRest): Buffer {
     const known = this.#domains.get(domain.hsmId);
     if (known?.sealed.equals(domain.sealed)) return known.subkey;
-    if (known !== undefined) this.dropDomain(domain.hsmId);
-    const domainKey = openDomainKey(this.#liveRootKey(), domain);
+    const domainKey = this.#openDomainKey(domain);
     try {
       const opened = { sealed: Buffer.from(domain.sealed), subkey: subkey(domainKey, 'key') };
+      if (known !== undefined && timingSafeEqual(known.subkey, opened.subkey)) known.subkey.fill(0);
+      else if (known !== undefined) this.dropDomain(domain.hsmId);
       this.#domains.set(domain.hsmId, opened);
       return opened.subkey;
     } finally {
@@ -290,7 +315,7 @@ class OpenSslModule implements CryptoModule {
   }
 
   #withBackupKey<Result>(domain: DomainAtRest, use: (cek: Buffer) => Result): Result {
-    const domainKey = openDomainKey(this.#liveRootKey(), domain);
+    const domainKey = this.#openDomainKey(domain);
     const cek = subkey(domainKey, 'backup', BACKUP_KEY_LENGTH);
     try {
       return use(cek);
@@ -300,19 +325,59 @@ class OpenSslModule implements CryptoModule {
     }
   }
 
-  #withSecretSubkey<Result>(use: (key: Buffer) => Result): Result {
-    const key = subkey(this.#liveRootKey(), 'secret');
+  #openDomainKey(domain: DomainAtRest): Buffer {
+    return this.#underRootKey((rootKey) => openDomainKey(rootKey, domain));
+  }
+
+  /** Opens with the current root key, or with the one beside it while the root key is being changed. */
+  #underRootKey(openUnder: (rootKey: Uint8Array) => Buffer): Buffer {
+    this.#refuseWhenClosed();
+    const [current, ...others] = this.#rootKeys.accepted;
     try {
-      return use(key);
-    } finally {
-      key.fill(0);
+      return openUnder(current ?? this.#rootKey);
+    } catch (failure) {
+      for (const other of others) {
+        try {
+          return openUnder(other);
+        } catch {
+          // The first refusal is the one that counts.
+        }
+      }
+      throw failure;
     }
   }
 
-  /** After `close` the root key is all zeros; nothing may be sealed under that. */
-  #liveRootKey(): Buffer {
+  /** What seals now. After `close` nothing may be sealed. */
+  get #rootKey(): Uint8Array {
+    this.#refuseWhenClosed();
+    return this.#rootKeys.current;
+  }
+
+  #refuseWhenClosed(): void {
     if (this.#closed) throw new Error('the crypto module is closed');
-    return this.#rootKey;
+  }
+}
+
+function openSecretUnder(rootKey: Uint8Array, purpose: SecretPurpose, name: string, sealed: Uint8Array): Buffer {
+  return withSecretSubkey(rootKey, (key) => open(key, 'secret', [purpose, name], sealed));
+}
+
+function withSecretSubkey<Result>(rootKey: Uint8Array, use: (key: Buffer) => Result): Result {
+  const key = subkey(rootKey, 'secret');
+  try {
+    return use(key);
+  } finally {
+    key.fill(0);
+  }
+}
+
+/** Whether it opens; what it opened is zeroed. */
+function opens(attempt: () => Buffer): boolean {
+  try {
+    attempt().fill(0);
+    return true;
+  } catch {
+    return false;
   }
 }
 

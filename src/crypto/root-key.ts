@@ -1,56 +1,117 @@
-// The root key in its file: 32 random bytes that unseal every domain key. Made once, durably, and never replaced; read only when nobody else
-// can read it. Knows files; not what the key opens.
+// The root key in its file: 32 random bytes that unseal every domain key, in the clear for its owner alone or locked under a passphrase. Made once,
+// durably; replaced only by a new one that was announced beside it. Knows files; not what the key opens.
 
 import { createHash, randomBytes } from 'node:crypto';
-import { type FileHandle, link, open, unlink } from 'node:fs/promises';
+import { type FileHandle, link, open, realpath, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { fromHex, putHex } from './hex.ts';
+import { lockedText, parseLocked, unlock } from './root-key-lock.ts';
+import { newRootKey, ROOT_KEY_LENGTH, rootKeyId } from './root-keys.ts';
 
-const KEY_LENGTH = 32;
 const CHECK_LENGTH = 8;
-/** The whole file: `strongroom-root-key-1 {key in hex} {check value in hex}` and a line feed. */
+/** The whole file in the clear: `strongroom-root-key-1 {key in hex} {check value in hex}` and a line feed. */
 const PREFIX = Buffer.from('strongroom-root-key-1 ', 'ascii');
 const KEY_AT = PREFIX.length;
-const CHECK_AT = KEY_AT + 2 * KEY_LENGTH + 1;
+const CHECK_AT = KEY_AT + 2 * ROOT_KEY_LENGTH + 1;
 const FILE_LENGTH = CHECK_AT + 2 * CHECK_LENGTH + 1;
+/** A locked file is a little longer, and shorter than this. */
+const LONGEST = 512;
 const SPACE = 0x20;
 const LINE_FEED = 0x0a;
 
 const OWNER_ONLY = 0o600;
 const ANYONE_ELSE = 0o077;
 
+/** A root key file that was read. `id` names the key (`rootKeyId`). The caller zeroes the key. */
+export type RootKeyFile =
+  | { readonly kind: 'open'; readonly id: string; readonly key: Buffer }
+  | {
+      readonly kind: 'locked';
+      readonly id: string;
+      /** The key, or undefined when it is the wrong passphrase. Takes a good part of a second, on purpose. */
+      unlock(passphrase: Uint8Array): Promise<Buffer | undefined>;
+    };
+
 /**
- * The root key of this file; the caller zeroes it. With `mayCreate` a missing file is made, on disk before this returns.
+ * The root key file, made when there is none and `mayCreate` is given: with a fresh key, locked when `passphrase` is given, on disk before this returns.
  * Throws, with words that say how to mend it, when the file is missing and may not be made, is damaged, or is open to others than its owner.
  */
-export async function loadOrCreateRootKey(path: string, { mayCreate }: { mayCreate: boolean }): Promise<Buffer> {
-  const found = await readRootKey(path);
+export async function openRootKeyFile(
+  path: string,
+  { mayCreate, passphrase }: { readonly mayCreate: boolean; readonly passphrase?: Uint8Array | undefined },
+): Promise<RootKeyFile> {
+  const found = await readRootKeyFile(path);
   if (found !== undefined) return found;
   if (!mayCreate) {
     throw new Error(
       `The root key file ${path} is missing, but there is a database that only this key opens. Put the file back from your backup; a new key would leave everything in the database unreadable.`,
     );
   }
-  await createRootKey(path);
+  const key = newRootKey();
+  try {
+    await writeUnlessThere(path, key, passphrase);
+  } finally {
+    key.fill(0);
+  }
   // Read back: what another process put there meanwhile counts, and what cannot be read again shows now.
-  const made = await readRootKey(path);
+  const made = await readRootKeyFile(path);
   if (made === undefined) throw new Error(`The root key file ${path} vanished while it was being made.`);
   return made;
 }
 
-async function readRootKey(path: string): Promise<Buffer | undefined> {
+/** The file as it is, or undefined when there is none. Throws as `openRootKeyFile`. */
+export async function readRootKeyFile(path: string): Promise<RootKeyFile | undefined> {
   const file = await openIfThere(path);
   if (file === undefined) return undefined;
-  const text = Buffer.alloc(FILE_LENGTH + 1);
+  const text = Buffer.alloc(LONGEST);
   try {
     await refuseOthers(file, path);
     const { bytesRead } = await file.read(text, 0, text.length, 0);
-    const key = parse(text.subarray(0, bytesRead));
-    if (key !== undefined) return key;
+    const read = text.subarray(0, bytesRead);
+    const key = parse(read);
+    if (key !== undefined) return { kind: 'open', id: rootKeyId(key), key };
+    const locked = parseLocked(read.toString('latin1'));
+    if (locked !== undefined) return { kind: 'locked', id: locked.id, unlock: (passphrase) => unlock(locked, passphrase) };
     throw new Error(`The root key file ${path} is damaged. Put the file back from your backup; do not edit it.`);
   } finally {
     text.fill(0);
     await file.close();
   }
+}
+
+/**
+ * Where the announcement of a new root key lies: beside the file, behind any link, so that it can take its place in one step. Something that is there
+ * was announced and not finished.
+ */
+export async function announcedPath(path: string): Promise<string> {
+  const real = await realpath(path).catch((cause: unknown) => {
+    if (isCode(cause, 'ENOENT')) return path;
+    throw cause;
+  });
+  return `${real}.next`;
+}
+
+/** Writes the new root key beside the old one, on disk before this returns. Replaces an earlier announcement. */
+export async function announceRootKey(path: string, key: Uint8Array, passphrase?: Uint8Array): Promise<void> {
+  const next = await announcedPath(path);
+  const draft = await writeDraft(next, key, passphrase);
+  await rename(draft, next);
+  await syncFolder(dirname(next));
+}
+
+/** The announced root key takes the place of the old one. */
+export async function installAnnouncedRootKey(path: string): Promise<void> {
+  const next = await announcedPath(path);
+  await rename(next, next.slice(0, -'.next'.length));
+  await syncFolder(dirname(next));
+}
+
+/** Takes an announcement back. */
+export async function withdrawAnnouncedRootKey(path: string): Promise<void> {
+  const next = await announcedPath(path);
+  await unlink(next).catch((cause: unknown) => {
+    if (!isCode(cause, 'ENOENT')) throw cause;
+  });
 }
 
 async function openIfThere(path: string): Promise<FileHandle | undefined> {
@@ -75,29 +136,32 @@ async function refuseOthers(file: FileHandle, path: string): Promise<void> {
 }
 
 /** Written beside its place, synced, then linked there, which fails when another process was first: a key is never half there nor overwritten. */
-async function createRootKey(path: string): Promise<void> {
-  const draft = `${path}.${randomBytes(6).toString('hex')}.new`;
-  const file = await open(draft, 'wx', OWNER_ONLY);
-  const key = randomBytes(KEY_LENGTH);
-  const text = format(key);
+async function writeUnlessThere(path: string, key: Uint8Array, passphrase: Uint8Array | undefined): Promise<void> {
+  const draft = await writeDraft(path, key, passphrase);
   try {
-    await file.writeFile(text);
-    await file.sync();
-    await linkUnlessThere(draft, path);
+    await link(draft, path);
+  } catch (cause) {
+    if (!isCode(cause, 'EEXIST')) throw cause;
   } finally {
-    key.fill(0);
-    text.fill(0);
-    await file.close();
     await unlink(draft);
   }
   await syncFolder(dirname(path));
 }
 
-async function linkUnlessThere(draft: string, path: string): Promise<void> {
+async function writeDraft(path: string, key: Uint8Array, passphrase: Uint8Array | undefined): Promise<string> {
+  const draft = `${path}.${randomBytes(6).toString('hex')}.new`;
+  const text = passphrase === undefined ? format(key) : Buffer.from(await lockedText(key, passphrase), 'latin1');
+  const file = await open(draft, 'wx', OWNER_ONLY);
   try {
-    await link(draft, path);
-  } catch (cause) {
-    if (!isCode(cause, 'EEXIST')) throw cause;
+    await file.writeFile(text);
+    await file.sync();
+    return draft;
+  } catch (failure) {
+    await unlink(draft).catch(() => undefined);
+    throw failure;
+  } finally {
+    text.fill(0);
+    await file.close();
   }
 }
 
@@ -115,7 +179,7 @@ function isCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
 
-function format(key: Buffer): Buffer {
+function format(key: Uint8Array): Buffer {
   const text = Buffer.alloc(FILE_LENGTH, SPACE);
   PREFIX.copy(text);
   putHex(text, KEY_AT, key);
@@ -126,10 +190,7 @@ function format(key: Buffer): Buffer {
 
 /** The key, or undefined when the text is not exactly what `format` writes. */
 function parse(text: Buffer): Buffer | undefined {
-  const key = Buffer.alloc(KEY_LENGTH);
-  for (let index = 0; index < KEY_LENGTH; index += 1) {
-    key[index] = 16 * nibble(text[KEY_AT + 2 * index]) + nibble(text[KEY_AT + 2 * index + 1]);
-  }
+  const key = fromHex(text, KEY_AT, ROOT_KEY_LENGTH);
   const right = format(key);
   const same = text.equals(right);
   right.fill(0);
@@ -139,20 +200,6 @@ function parse(text: Buffer): Buffer | undefined {
 }
 
 /** Finds damage; says nothing about the key to those who do not have it. */
-function checkValue(key: Buffer): Buffer {
+function checkValue(key: Uint8Array): Buffer {
   return createHash('sha256').update(PREFIX).update(key).digest().subarray(0, CHECK_LENGTH);
-}
-
-// By hand, because Node's own hex passes through strings, which cannot be zeroed.
-const DIGITS = Buffer.from('0123456789abcdef', 'ascii');
-
-function putHex(text: Buffer, at: number, bytes: Buffer): void {
-  for (const [index, byte] of bytes.entries()) {
-    text[at + 2 * index] = DIGITS[byte >> 4] ?? 0;
-    text[at + 2 * index + 1] = DIGITS[byte & 15] ?? 0;
-  }
-}
-
-function nibble(character: number | undefined): number {
-  return character === undefined ? 0 : Math.max(0, DIGITS.indexOf(character));
 }

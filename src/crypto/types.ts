@@ -34,6 +34,12 @@ export type SealedKey = Uint8Array & { readonly [brand]: 'SealedKey' };
 /** An HSM's domain key, sealed under the root key and bound to the HSM's id. */
 export type SealedDomainKey = Uint8Array & { readonly [brand]: 'SealedDomainKey' };
 
+/**
+ * What the service seals under the root key besides domain keys. Each must be sealed anew when the root key changes: `operator/reseal.ts` has a row for each,
+ * and a purpose without one does not compile.
+ */
+export type SecretPurpose = 'token-signing-key' | 'first-account' | 'exchange-key' | 'audit-signing-key' | 'sign-in form' | 'root-key';
+
 /** Which key version this is, and so the associated data of its seal. `name` arrives lower-cased. */
 export interface KeyIdentity {
   readonly hsmId: string;

@@ -40,6 +40,8 @@ export interface DoorOptions {
   readonly addresses: readonly string[];
   /** Addresses and ranges of the proxies whose `x-forwarded-for` is believed. */
   readonly trustedProxies: readonly string[];
+  /** The one answer of a door that nobody may pass now; `login` when a token was asked for. */
+  readonly closedFor?: (login: boolean) => Failure;
 }
 
 /** A request for a row that may write, on its way to the thread that has the writer. */
@@ -125,7 +127,7 @@ type Reason = string | undefined;
 
 /** Builds the door; nothing is listened on yet. */
 export async function openDoor(options: DoorOptions): Promise<Door> {
-  const { rooms, verifyToken, recorder, write, urls, clock, log, metrics } = options;
+  const { rooms, verifyToken, recorder, write, urls, clock, log, metrics, closedFor } = options;
   const habitsOf = dialects(options);
   const arrivalOf = arrivals(urls.domain, options.addresses);
   const addressOf = clientAddresses(options.trustedProxies);
@@ -269,6 +271,15 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
       return refuse(request, reply, new Failure(421, 'MisdirectedRequest', words), stop);
     }
     const stop = passage.arrival.place === 'hsm' ? hsmStop('unknown') : serviceStop('unknown');
+    if (closedFor !== undefined) {
+      const login = stop.name !== 'hsm' && /\/(?:oauth2|adfs)(?:\/|$)/i.test(path);
+      return refuse(request, reply, closedFor(login), {
+        ...stop,
+        route: 'closed',
+        audit: undefined,
+        ...(login ? { habits: habitsOf.oauth } : {}),
+      });
+    }
     try {
       await knock(stop.name, passage);
     } catch (error) {
@@ -298,7 +309,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     const failure = failureOf(error, stop.habits);
     const { requestId } = passageOf(request);
     // Of calls refused for want of a record there may be thousands; the audit itself says once what is wrong.
-    if (failure.status >= 500 && failure.code !== AUDIT_UNAVAILABLE)
+    if (failure.status >= 500 && failure.code !== AUDIT_UNAVAILABLE && closedFor === undefined)
       log.error({ requestId, err: error, route: stop.route }, 'a request failed');
     else if (failure.cause !== undefined)
       log.debug({ requestId, cause: String(failure.cause), route: stop.route }, 'a request was refused');

@@ -4,8 +4,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface ManagementAnswers {
-  /** Whether requests are being served now. */
-  isReady(): boolean;
+  /** `ready` when requests are being served now; `sealed` when the service waits for the passphrase of its root key. */
+  state(): 'starting' | 'sealed' | 'ready' | 'stopping';
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
 }
 
@@ -27,9 +27,18 @@ const TEXT = 'text/plain; charset=utf-8';
 // biome-ignore format: a table reads by its columns
 const PAGES: ReadonlyMap<string, Read> = new Map<string, Read>([
   ['/healthz', () => ({ status: 200, type: TEXT, text: 'alive\n' })],
-  ['/readyz',  (answers) => (answers.isReady() ? { status: 200, type: TEXT, text: 'ready\n' } : { status: 503, type: TEXT, text: 'not ready\n' })],
+  ['/readyz',  readiness],
   ['/metrics', async ({ metrics }) => ({ status: 200, type: metrics.contentType, text: await metrics.text() })],
 ]);
+
+function readiness(answers: ManagementAnswers): Page {
+  const state = answers.state();
+  return {
+    status: state === 'ready' ? 200 : 503,
+    type: TEXT,
+    text: state === 'ready' || state === 'sealed' ? `${state}\n` : 'not ready\n',
+  };
+}
 
 /** Listens on 127.0.0.1; rejects when the port is taken. Port 0 picks a free one. */
 export async function openManagementPort(port: number, answers: ManagementAnswers): Promise<ManagementPort> {

@@ -4,13 +4,15 @@
 import { randomUUID } from 'node:crypto';
 import { GLOBAL_ADMINISTRATOR } from '../core/directory.ts';
 import { fromBase64url, toBase64url } from '../core/encoding.ts';
+import type { CryptoModule } from '../crypto/module.ts';
+import { readMeta, writeMeta } from '../store/meta.ts';
 import type { Writer } from '../store/store.ts';
 import { addSecret } from './credentials.ts';
 import { LETTERS, randomText } from './grants.ts';
 import { createServicePrincipal, createUser } from './principals.ts';
 import { hashSecret } from './secret-hash.ts';
 import { installSigningKey, newSigningKey } from './signing-keys.ts';
-import { readMeta, TENANT_DOMAIN, TENANT_ID } from './tenant.ts';
+import { TENANT_DOMAIN, TENANT_ID } from './tenant.ts';
 import type { Secrets, TenantParts } from './world.ts';
 
 export interface OpenTenant {
@@ -103,23 +105,33 @@ async function makeAdministrator(writer: Writer, principalId: string, now: numbe
 
 /** Called when an object's first password or secret is no longer one: from the next start on connection.json leaves it empty. */
 export async function forgetFirstSecret(writer: Writer, objectId: string): Promise<void> {
-  const row = await writer.selectFrom('meta').select('value').where('key', '=', FIRST_ACCOUNTS).executeTakeFirst();
-  if (row === undefined) return;
-  const known: Remembered = JSON.parse(row.value);
+  const accounts = await readMeta(writer, FIRST_ACCOUNTS);
+  if (accounts === undefined) return;
+  const known: Remembered = JSON.parse(accounts);
   const remembered: Remembered = {
     ...known,
     ...(objectId === known.user.objectId ? { user: { ...known.user, password: '' } } : {}),
     ...(objectId === known.servicePrincipal.objectId ? { servicePrincipal: { ...known.servicePrincipal, clientSecret: '' } } : {}),
   };
-  await writer
-    .updateTable('meta')
-    .set({ value: JSON.stringify(remembered) })
-    .where('key', '=', FIRST_ACCOUNTS)
-    .execute();
+  await writeMeta(writer, FIRST_ACCOUNTS, JSON.stringify(remembered));
 }
 
-async function writeMeta(writer: Writer, key: string, value: string): Promise<void> {
-  await writer.insertInto('meta').values({ key, value }).execute();
+/** The two secrets, sealed under the root key that is in charge now. */
+export async function resealFirstAccounts(writer: Writer, crypto: Pick<CryptoModule, 'resealSecret'>): Promise<void> {
+  const accounts = await readMeta(writer, FIRST_ACCOUNTS);
+  if (accounts === undefined) return;
+  const { subscriptionId, user, servicePrincipal }: Remembered = JSON.parse(accounts);
+  const again = (name: string, text: string): string => {
+    if (text === '') return '';
+    const sealed = fromBase64url(text) ?? Buffer.alloc(0);
+    return toBase64url(crypto.resealSecret(PURPOSE, name, sealed) ?? sealed);
+  };
+  const resealed: Remembered = {
+    subscriptionId,
+    user: { ...user, password: again(user.objectId, user.password) },
+    servicePrincipal: { ...servicePrincipal, clientSecret: again(servicePrincipal.objectId, servicePrincipal.clientSecret) },
+  };
+  await writeMeta(writer, FIRST_ACCOUNTS, JSON.stringify(resealed));
 }
 
 function sealText(crypto: Secrets, name: string, text: string): string {

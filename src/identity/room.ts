@@ -3,10 +3,11 @@
 import type { RowAudit } from '../core/audit.ts';
 import type { Room } from '../core/route.ts';
 import { serveRows } from '../core/route.ts';
+import { readMeta } from '../store/meta.ts';
 import { operationName } from './operation-names.ts';
 import { type Guard, identityRows } from './routes.ts';
 import { currentSigningKey } from './signing-keys.ts';
-import { readMeta, TENANT_DOMAIN, type Tenant, tenantNamed } from './tenant.ts';
+import { TENANT_DOMAIN, type Tenant, tenantNamed } from './tenant.ts';
 import { newThrottle } from './throttle.ts';
 import type { IdentityParts, IdentityReads } from './world.ts';
 

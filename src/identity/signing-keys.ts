@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import type { Clock } from '../core/clock.ts';
 import { CoherentCache, type Versions } from '../core/coherence.ts';
 import { selfSigned } from '../core/self-signed.ts';
+import type { CryptoModule } from '../crypto/module.ts';
 import type { Reader, Writer } from '../store/store.ts';
 import type { Secrets, TenantParts } from './world.ts';
 
@@ -93,6 +94,14 @@ export async function rollSigningKey(
 ): Promise<void> {
   const key = await newSigningKey(parts.crypto, parts.clock);
   await parts.write((writer) => installSigningKey(writer, parts.clock, key, parts.clock.now() + retirement));
+}
+
+/** The keys, sealed under the root key that is in charge now. The keys themselves stay the same, and so does what threads have unsealed. */
+export async function resealSigningKeys(writer: Writer, crypto: Pick<CryptoModule, 'resealSecret'>): Promise<void> {
+  for (const { kid, sealed } of await writer.selectFrom('signing_keys').select(['kid', 'sealed']).execute()) {
+    const resealed = crypto.resealSecret(PURPOSE, kid, sealed);
+    if (resealed !== undefined) await writer.updateTable('signing_keys').set({ sealed: resealed }).where('kid', '=', kid).execute();
+  }
 }
 
 /** The key that signs now, unsealed once and kept in native memory until a roll. */

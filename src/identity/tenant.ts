@@ -1,7 +1,6 @@
 // The first path segment of every login address: our tenant by id, by domain or by one of the names that stand for "whichever", or ADFS.
 
 import { tenantNotFound } from '../core/errors-oauth.ts';
-import type { Reader } from '../store/store.ts';
 
 export interface Tenant {
   readonly id: string;
@@ -28,8 +27,3 @@ export function tenantNamed(segment: string, id: string, domain: string): Tenant
 /** `meta` keys: the tenant is made once and never changes. */
 export const TENANT_ID = 'tenant-id';
 export const TENANT_DOMAIN = 'tenant-domain';
-
-export async function readMeta(read: Reader, key: string): Promise<string | undefined> {
-  const row = await read.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst();
-  return row?.value;
-}

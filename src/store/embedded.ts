@@ -1,14 +1,20 @@
 // The embedded store: one database file in the data folder. The main thread opens it for writing, each worker for reading.
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Tag, Versions } from '../core/coherence.ts';
-import { migrate } from './migrate.ts';
+import { readMeta } from './meta.ts';
+import { migrate, schemaOf } from './migrate.ts';
 import { openReader, openWriter } from './sqlite.ts';
 import type { Reader, Store } from './store.ts';
 import { WriteQueue } from './write-queue.ts';
 
 export function databaseFile(dataFolder: string): string {
   return join(dataFolder, 'strongroom.db');
+}
+
+export function databaseExists(dataFolder: string): boolean {
+  return existsSync(databaseFile(dataFolder));
 }
 
 export interface EmbeddedOptions {
@@ -32,6 +38,20 @@ export async function openEmbeddedStore(dataFolder: string, options: EmbeddedOpt
       writer.close();
     },
   };
+}
+
+/**
+ * One fact of a database before it is opened for good: undefined when there is no database, or no such fact. Lets SQLite finish what a crash cut off, and
+ * changes nothing else. Throws an Error for the operator when the file is no database of ours.
+ */
+export async function peekMeta(dataFolder: string, key: string): Promise<string | undefined> {
+  if (!databaseExists(dataFolder)) return undefined;
+  const connection = openWriter(databaseFile(dataFolder));
+  try {
+    return (await schemaOf(connection)) === 0 ? undefined : await readMeta(connection.db, key);
+  } finally {
+    connection.close();
+  }
 }
 
 export function openEmbeddedReader(dataFolder: string): { read: Reader; close(): void } {

@@ -26,8 +26,8 @@ const MIGRATIONS: readonly ((db: Kysely<unknown>) => Promise<void>)[] = [
 /** 'STRG' in ASCII: marks the file as ours (PRAGMA application_id). */
 const APPLICATION_ID = 0x53545247;
 
-export async function migrate(connection: Connection): Promise<void> {
-  // A migration speaks of the schema of its own time, not of today's.
+/** The schema of a database that is ours, 0 when it is empty. Throws an Error for the operator when it is another program's, or a newer one's. */
+export async function schemaOf(connection: Connection): Promise<number> {
   const db = connection.db as unknown as Kysely<unknown>;
   const version = await pragma(db, 'user_version');
   const application = await pragma(db, 'application_id');
@@ -37,6 +37,13 @@ export async function migrate(connection: Connection): Promise<void> {
   if (version > MIGRATIONS.length) {
     throw new Error(`the database has schema ${version} and this program knows ${MIGRATIONS.length}: a newer Strongroom wrote it`);
   }
+  return version;
+}
+
+export async function migrate(connection: Connection): Promise<void> {
+  const version = await schemaOf(connection);
+  // A migration speaks of the schema of its own time, not of today's.
+  const db = connection.db as unknown as Kysely<unknown>;
   for (const [index, up] of MIGRATIONS.entries()) {
     if (index < version) continue;
     connection.exec('BEGIN IMMEDIATE');

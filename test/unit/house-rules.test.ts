@@ -21,6 +21,8 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   management: ['core', 'store'],
   hsm: ['core', 'store', 'types of crypto'],
   shell: ['core'],
+  terminal: [],
+  operator: ['core', 'crypto', 'store', 'audit', 'door', 'hsm', 'identity', 'terminal', 'config.ts'],
 };
 
 /** The files beside the folders. Only main.ts knows every room. */
@@ -28,7 +30,7 @@ const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['*'],
   'worker.ts': ['audit', 'core', 'crypto', 'door', 'hsm', 'identity', 'store', 'main.ts'],
   'compile-cache.ts': [],
-  'config.ts': ['core', 'connection-file.ts'],
+  'config.ts': ['core', 'connection-file.ts', 'terminal'],
   'connection-file.ts': ['core'],
   'connect.ts': ['core', 'shell', 'connection-file.ts'],
   'doctor.ts': ['core', 'shell', 'connection-file.ts'],
@@ -37,6 +39,7 @@ const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'cli.ts': [
     'core',
     'shell',
+    'operator',
     'main.ts',
     'compile-cache.ts',
     'config.ts',

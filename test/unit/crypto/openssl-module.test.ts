@@ -140,7 +140,7 @@ test('a closed safe refuses everything that would need a key, rather than use ze
   const key = await make(P256);
   const pending = module.generate(domain, key.identity, { kty: 'RSA-HSM', size: 2048, exponent: 65537 });
   module.sign(key, algorithm('ES256'), digest);
-  const sealed = module.sealSecret('p', 'n', digest);
+  const sealed = module.sealSecret('first-account', 'n', digest);
   module.close();
   const closed = /the crypto module is closed/;
   await assert.rejects(pending, closed);
@@ -148,8 +148,8 @@ test('a closed safe refuses everything that would need a key, rather than use ze
   assert.throws(() => module.import(domain, key.identity, privateJwk(ecPair('P-256'), 'P-256')), closed);
   assert.throws(() => module.createDomain('hsm-2'), closed);
   assert.throws(() => module.sign(key, algorithm('ES256'), digest), closed);
-  assert.throws(() => module.sealSecret('p', 'n', digest), closed);
-  assert.throws(() => module.openSecret('p', 'n', sealed), closed);
+  assert.throws(() => module.sealSecret('first-account', 'n', digest), closed);
+  assert.throws(() => module.openSecret('first-account', 'n', sealed), closed);
   module.close();
 });
 
@@ -213,7 +213,7 @@ test('printing the safe, or an error from it, shows no root key, domain key or k
     () => module.decrypt(key, algorithm('A256GCM'), secret, { iv: Buffer.alloc(12), tag: Buffer.alloc(16) }),
     () => module.encrypt(key, algorithm('A128GCM'), secret),
     () => module.encrypt(key, algorithm('A256KW'), secret.subarray(1)),
-    () => module.openSecret('p', 'n', Buffer.alloc(64)),
+    () => module.openSecret('first-account', 'n', Buffer.alloc(64)),
   ];
   for (const fail of failing)
     assert.throws(fail, (error) => shown.push(inspect(error, { depth: 9, showHidden: true, maxArrayLength: null })) > 0);

@@ -6,12 +6,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { inspect } from 'node:util';
-import { loadOrCreateRootKey } from '../../../src/crypto/root-key.ts';
+import {
+  announcedPath,
+  announceRootKey,
+  installAnnouncedRootKey,
+  openRootKeyFile,
+  readRootKeyFile,
+  withdrawAnnouncedRootKey,
+} from '../../../src/crypto/root-key.ts';
 
 async function folder(context: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'root-key-'));
   context.after(() => rm(path, { recursive: true }));
   return path;
+}
+
+async function loadOrCreateRootKey(path: string, options: { readonly mayCreate: boolean }): Promise<Buffer> {
+  const file = await openRootKeyFile(path, options);
+  assert.ok(file.kind === 'open');
+  return file.key;
 }
 
 test('the first start makes a root key of 32 random bytes in a file of its owner, and later starts read the same', async (context) => {
@@ -105,4 +118,50 @@ test('a root key may lie behind a link, as mounted secrets do', async (context) 
   await link(join(path, 'real'), join(path, 'second'));
   assert.deepEqual(await loadOrCreateRootKey(join(path, 'root.key'), { mayCreate: false }), made);
   assert.deepEqual(await loadOrCreateRootKey(join(path, 'second'), { mayCreate: false }), made);
+});
+
+const PASSPHRASE = Buffer.from('correct horse battery staple');
+
+test('a root key that is locked opens with its passphrase and no other, and shows its id without it', async (context) => {
+  const path = join(await folder(context), 'root.key');
+  const made = await openRootKeyFile(path, { mayCreate: true, passphrase: PASSPHRASE });
+  assert.ok(made.kind === 'locked');
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  assert.match(await readFile(path, 'ascii'), new RegExp(`^strongroom-root-key-2 ${made.id} scrypt 17 8 1 [0-9a-f]{32} [0-9a-f]{122}\\n$`));
+  const again = await readRootKeyFile(path);
+  assert.ok(again?.kind === 'locked' && again.id === made.id);
+  assert.equal((await again.unlock(PASSPHRASE))?.length, 32);
+  assert.equal(await again.unlock(Buffer.from('correct horse battery stable')), undefined);
+
+  const whole = await readFile(path, 'ascii');
+  const changed = whole.replace(/.\n$/, (end) => (end === '0\n' ? '1\n' : '0\n'));
+  for (const text of [changed, whole.replace(' 17 ', ' 14 ')]) {
+    await writeFile(path, text);
+    const file = await readRootKeyFile(path);
+    assert.ok(file?.kind === 'locked');
+    assert.equal(await file.unlock(PASSPHRASE), undefined, 'it was changed');
+  }
+  for (const text of [whole.replace(' 17 ', ' 40 '), whole.replace(' 8 1 ', ' 64 1 '), whole.replace(' 8 1 ', ' 8 99 '), whole.trim()]) {
+    await writeFile(path, text);
+    await assert.rejects(readRootKeyFile(path), /is damaged/, 'it asks for too much work, or is cut');
+  }
+});
+
+test('a new root key is announced beside the old one and takes its place in one step, behind a link too', async (context) => {
+  const path = await folder(context);
+  const [real, named] = [join(path, 'real'), join(path, 'root.key')];
+  const old = await loadOrCreateRootKey(real, { mayCreate: true });
+  await symlink(real, named);
+  const next = Buffer.alloc(32, 7);
+  await announceRootKey(named, next);
+  assert.equal(await announcedPath(named), `${real}.next`);
+  assert.deepEqual(await loadOrCreateRootKey(named, { mayCreate: false }), old);
+  await withdrawAnnouncedRootKey(named);
+  await withdrawAnnouncedRootKey(named);
+  assert.deepEqual((await readdir(path)).sort(), ['real', 'root.key']);
+  await announceRootKey(named, next, undefined);
+  await installAnnouncedRootKey(named);
+  assert.deepEqual(await loadOrCreateRootKey(named, { mayCreate: false }), next);
+  assert.equal((await stat(real)).mode & 0o777, 0o600);
+  assert.deepEqual((await readdir(path)).sort(), ['real', 'root.key']);
 });

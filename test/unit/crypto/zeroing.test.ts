@@ -100,8 +100,8 @@ test("a subkey for the service's own secrets, and a plaintext that did not prove
   const key = await make({ kty: 'oct-HSM', size: 256 });
   module.encrypt(key, algorithm('A256GCM'), Buffer.alloc(8));
   await watch(async (seen) => {
-    const sealed = module.sealSecret('purpose', 'name', Buffer.alloc(40, 1));
-    assert.throws(() => module.openSecret('purpose', 'other', sealed));
+    const sealed = module.sealSecret('first-account', 'name', Buffer.alloc(40, 1));
+    assert.throws(() => module.openSecret('first-account', 'other', sealed));
     const parameters = { iv: Buffer.alloc(12), tag: Buffer.alloc(16) };
     assert.throws(() => module.decrypt(key, algorithm('A256GCM'), Buffer.alloc(40), parameters));
     assert.deepEqual([seen.subkeys.length, seen.opened.length], [2, 2]);

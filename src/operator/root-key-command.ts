@@ -1,0 +1,182 @@
+// `strongroom root-key` and `strongroom unseal`: what the operator does with the root key, of a running service or of one that is stopped.
+
+import { parseArgs } from 'node:util';
+import { type Config, readConfig } from '../config.ts';
+import { Versions } from '../core/coherence.ts';
+import { openCryptoModule } from '../crypto/openssl-module.ts';
+import { openRootKeyFile, readRootKeyFile } from '../crypto/root-key.ts';
+import { databaseExists, openEmbeddedStore } from '../store/embedded.ts';
+import { lockFolder } from '../store/folder-lock.ts';
+import { passphraseFor } from '../terminal/ask.ts';
+import { parseSecretSource, SECRET_SOURCES, type SecretSource } from '../terminal/secret-source.ts';
+import { UsageError } from '../terminal/usage-error.ts';
+import { NotRunning, tellService } from './control-file.ts';
+import { changeRootKey, forgetOtherRootKey, settleRootKey } from './root-key-change.ts';
+import { openRootKeys } from './root-key-opening.ts';
+
+export const ROOT_KEY_HELP = `usage: ./strongroom root-key create|status|rotate [--data DIR] [--root-key FILE] …
+
+  create [--lock]    makes the root key of a data folder that has no database yet; the first start does it too
+  status             whether it is locked, and the id of the key
+  rotate             puts a new root key in charge and seals everything anew under it, while the service runs or not.
+                     It stays locked or unlocked as it was, unless told otherwise:
+    --lock           under a passphrase: every start then needs it (./strongroom unseal, or start --root-key-passphrase)
+    --unlock         in the clear, in a file for its owner alone
+
+  --passphrase-from SOURCE       where the new passphrase is: ${SECRET_SOURCES}. Asked for otherwise.
+  --old-passphrase-from SOURCE   where the present one is, when the root key is locked and the service does not run
+`;
+
+export const UNSEAL_HELP = `usage: ./strongroom unseal [--data DIR] [--passphrase-from SOURCE]
+
+Gives the passphrase of the root key to a service that waits for it. SOURCE is ${SECRET_SOURCES}; without it, it is asked for.
+`;
+
+interface Given {
+  readonly verb: string | undefined;
+  readonly config: Config;
+  readonly lock: boolean | undefined;
+  readonly from: SecretSource | undefined;
+  readonly oldFrom: SecretSource | undefined;
+}
+
+/** Returns the exit status. Throws Errors for the operator. */
+export async function runRootKey(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, ROOT_KEY_HELP);
+  const run = { create, status, rotate }[given.verb ?? ''];
+  if (run === undefined) throw new UsageError(ROOT_KEY_HELP);
+  return run(given);
+}
+
+export async function runUnseal(args: readonly string[]): Promise<number> {
+  const { config, from } = readArguments(args, UNSEAL_HELP);
+  const passphrase = await passphraseFor({ says: 'Passphrase of the root key', from, flag: '--passphrase-from', isNew: false });
+  try {
+    await tellService(config.dataFolder, 'unseal', {}, passphrase);
+  } finally {
+    passphrase.fill(0);
+  }
+  say('unsealed');
+  return 0;
+}
+
+async function create({ config, lock, from }: Given): Promise<number> {
+  if (databaseExists(config.dataFolder))
+    throw new UsageError(`'${config.dataFolder}' has a database already, and with it a root key; use rotate`);
+  if ((await readRootKeyFile(config.rootKeyFile)) !== undefined)
+    throw new UsageError(`there is a root key in '${config.rootKeyFile}' already`);
+  const passphrase = lock === true ? await newPassphrase(from) : undefined;
+  const { mkdir } = await import('node:fs/promises');
+  await mkdir(config.dataFolder, { recursive: true, mode: 0o700 });
+  const { id } = await openRootKeyFile(config.rootKeyFile, { mayCreate: true, passphrase });
+  passphrase?.fill(0);
+  print(`root key ${id}, ${lock === true ? 'locked' : 'in the clear'}, in ${config.rootKeyFile}`);
+  return 0;
+}
+
+async function status({ config }: Given): Promise<number> {
+  const file = await readRootKeyFile(config.rootKeyFile);
+  if (file === undefined) throw new Error(`there is no root key in '${config.rootKeyFile}'`);
+  if (file.kind === 'open') file.key.fill(0);
+  print(`root key ${file.id}, ${file.kind === 'locked' ? 'locked' : 'in the clear'}, in ${config.rootKeyFile}`);
+  return 0;
+}
+
+async function rotate({ config, lock, from, oldFrom }: Given): Promise<number> {
+  const file = await readRootKeyFile(config.rootKeyFile);
+  if (file === undefined) throw new Error(`there is no root key in '${config.rootKeyFile}'`);
+  if (file.kind === 'open') file.key.fill(0);
+  const locks = lock ?? file.kind === 'locked';
+  const passphrase = locks ? await newPassphrase(from) : undefined;
+  try {
+    const id = await rotateRunning(config, passphrase).catch((failure: unknown) => {
+      if (failure instanceof NotRunning) return rotateStopped(config, passphrase, oldFrom);
+      throw failure;
+    });
+    print(`root key ${id}, ${locks ? 'locked' : 'in the clear'}, in ${config.rootKeyFile}`);
+  } finally {
+    passphrase?.fill(0);
+  }
+  say('copies of the old root key open old copies of the database; destroy both when you no longer need them');
+  return 0;
+}
+
+async function rotateRunning({ dataFolder }: Config, passphrase: Buffer | undefined): Promise<string> {
+  const answer = await tellService(dataFolder, 'root-key/rotate', { lock: passphrase === undefined ? 'no' : 'yes' }, passphrase);
+  return String((answer as { id: string }).id);
+}
+
+async function rotateStopped(config: Config, passphrase: Buffer | undefined, oldFrom: SecretSource | undefined): Promise<string> {
+  if (!databaseExists(config.dataFolder)) throw new Error(`'${config.dataFolder}' has no database; there is nothing to seal anew`);
+  const lock = lockFolder(config.dataFolder);
+  try {
+    const rootKeys = await openRootKeys({ ...config, rootKeyPassphrase: undefined }, async (unlock) => {
+      const old = await passphraseFor({
+        says: 'Present passphrase of the root key',
+        from: oldFrom,
+        flag: '--old-passphrase-from',
+        isNew: false,
+      });
+      const key = await unlock(old);
+      old.fill(0);
+      if (key === undefined) throw new Error('the passphrase is wrong');
+      return key;
+    });
+    const store = await openEmbeddedStore(config.dataFolder, { versions: new Versions(Versions.allocate()), committed: () => undefined });
+    const crypto = openCryptoModule({ rootKey: rootKeys });
+    try {
+      const parts = { file: config.rootKeyFile, rootKeys, crypto, store };
+      await settleRootKey(parts);
+      const id = await changeRootKey(parts, passphrase);
+      await forgetOtherRootKey(parts);
+      return id;
+    } finally {
+      crypto.close();
+      rootKeys.close();
+      await store.close();
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+function newPassphrase(from: SecretSource | undefined): Promise<Buffer> {
+  return passphraseFor({ says: 'New passphrase of the root key', from, flag: '--passphrase-from', isNew: true });
+}
+
+function readArguments(args: readonly string[], help: string): Given {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  const options = { data: text, 'root-key': text, lock: flag, unlock: flag, 'passphrase-from': text, 'old-passphrase-from': text };
+  let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>;
+  try {
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\n${help}`);
+  }
+  const { values, positionals } = parsed;
+  if (positionals.length > 1 || (values.lock === true && values.unlock === true)) throw new UsageError(help);
+  const place = [
+    ...(values.data === undefined ? [] : ['--data', values.data]),
+    ...(values['root-key'] === undefined ? [] : ['--root-key', values['root-key']]),
+  ];
+  const source = (name: 'passphrase-from' | 'old-passphrase-from'): SecretSource | undefined => {
+    const given = values[name];
+    return given === undefined ? undefined : parseSecretSource(given, `--${name}`);
+  };
+  return {
+    verb: positionals[0],
+    config: readConfig(place),
+    lock: values.lock === true ? true : values.unlock === true ? false : undefined,
+    from: source('passphrase-from'),
+    oldFrom: source('old-passphrase-from'),
+  };
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function say(text: string): void {
+  process.stderr.write(`strongroom: ${text}\n`);
+}

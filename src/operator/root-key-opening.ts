@@ -1,0 +1,57 @@
+// The root key at start: the file that belongs to this database, opened with what the operator said, or by whoever brings the passphrase.
+
+import type { Config } from '../config.ts';
+import { announcedPath, installAnnouncedRootKey, openRootKeyFile, type RootKeyFile, readRootKeyFile } from '../crypto/root-key.ts';
+import { RootKeys } from '../crypto/root-keys.ts';
+import { databaseExists, peekMeta } from '../store/embedded.ts';
+import { nameOf, readSecret } from '../terminal/secret-source.ts';
+import { ROOT_KEY_ID, wrongRootKey } from './root-key-change.ts';
+
+/** Tries a passphrase: the root key, which the caller zeroes, or undefined when it is the wrong one. */
+export type Unlock = (passphrase: Uint8Array) => Promise<Buffer | undefined>;
+
+type Place = Pick<Config, 'dataFolder' | 'rootKeyFile' | 'rootKeyPassphrase'>;
+
+/**
+ * The root key of this data folder, made at the first start. `wait` is asked for it when it is locked and nothing says where the passphrase is.
+ * Throws an Error for the operator when the file is missing, damaged, open to others, another database's, or does not open.
+ */
+export async function openRootKeys(place: Place, wait: (unlock: Unlock) => Promise<Buffer>): Promise<RootKeys> {
+  const source = place.rootKeyPassphrase;
+  const passphrase = source === undefined ? undefined : await readSecret(source);
+  const file = await fileOf(place, passphrase);
+  let key: Buffer | undefined;
+  try {
+    if (file.kind === 'open') {
+      key = file.key;
+      if (source !== undefined) throw unlocked(place.rootKeyFile);
+    } else if (source === undefined || passphrase === undefined) {
+      key = await wait(file.unlock);
+    } else {
+      key = await file.unlock(passphrase);
+      if (key === undefined) throw new Error(`the root key in '${place.rootKeyFile}' does not open with ${nameOf(source)}`);
+    }
+    return RootKeys.of(key);
+  } finally {
+    key?.fill(0);
+    passphrase?.fill(0);
+  }
+}
+
+/** The file of the root key that the database says, whichever of the two it is: a new one may have been announced and not put in its place. */
+async function fileOf({ dataFolder, rootKeyFile }: Place, passphrase: Uint8Array | undefined): Promise<RootKeyFile> {
+  const id = await peekMeta(dataFolder, ROOT_KEY_ID);
+  if (id === undefined) return openRootKeyFile(rootKeyFile, { mayCreate: !databaseExists(dataFolder), passphrase });
+  const file = await openRootKeyFile(rootKeyFile, { mayCreate: false });
+  if (file.id === id) return file;
+  const announced = await readRootKeyFile(await announcedPath(rootKeyFile));
+  if (announced?.id !== id) throw wrongRootKey(rootKeyFile);
+  await installAnnouncedRootKey(rootKeyFile);
+  return announced;
+}
+
+function unlocked(rootKeyFile: string): Error {
+  return new Error(
+    `the root key in '${rootKeyFile}' is in the clear, although --root-key-passphrase was given; lock it with: ./strongroom root-key rotate --lock`,
+  );
+}
