@@ -59,7 +59,7 @@ export REQUESTS_CA_BUNDLE=${quote(connection.caBundleFile)}
 az cloud register --name Strongroom --cloud-config ${config} 2>/dev/null ||
   az cloud update --name Strongroom --cloud-config ${config}
 az cloud set --name Strongroom
-az login --username ${quote(user.userPrincipalName)} --password ${quote(user.password)}
+${user.password === '' ? 'az login --use-device-code' : `az login --username ${quote(user.userPrincipalName)} --password ${quote(user.password)}`}
 # as the service principal instead:
 #   az login --service-principal --username ${quote(servicePrincipal.clientId)} --password ${quote(servicePrincipal.clientSecret)} --tenant ${connection.tenantId}
 # back to the public cloud: az cloud set --name AzureCloud; unset REQUESTS_CA_BUNDLE`;

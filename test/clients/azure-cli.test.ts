@@ -3,60 +3,23 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { after, before, suite, type TestContext, test } from 'node:test';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Resolving, resolving } from '../names.ts';
-import { type AzureCli, azureCli, openssl } from '../tools.ts';
+import { az, azFails, azPlain, type Stage, story, useRecipe } from './azure-cli-stage.ts';
 import { approveDevice } from './browser.ts';
-import { bareEnvironment, type Ended, hsmHost, run, type Service, startService } from './service.ts';
+import { run } from './service.ts';
 
 const HSM = 'az-story';
 const GROUP = 'az-group';
 const FINGER = createHash('sha256').update('a message that is signed').digest('base64');
 
-interface Stage {
-  readonly service: Service;
-  readonly cli: AzureCli;
-  readonly names: Resolving;
-  readonly environment: NodeJS.ProcessEnv;
-}
-
 suite('azure-cli', () => {
-  let stage: Stage | string = 'not begun';
-  let failed = false;
-
-  before(async () => {
-    stage = await setStage();
-  });
-  after(async () => {
-    if (typeof stage === 'string') return;
-    stage.names.release();
-    await stage.service.stop();
-  });
-
-  /** A chapter needs the ones before it. */
-  function chapter(title: string, tell: (on: Stage) => Promise<void>, needs: 'data plane' | 'resource manager' = 'resource manager'): void {
-    test(title, async (t: TestContext) => {
-      if (typeof stage === 'string') return t.skip(stage);
-      if (needs === 'data plane' && stage.cli.build === 'debian') return t.skip("Debian's build of az lacks the modules of the data plane");
-      assert.ok(!failed, 'an earlier chapter failed');
-      failed = true;
-      await tell(stage);
-      failed = false;
-    });
-  }
+  const chapter = story(HSM);
 
   chapter('the recipe registers the cloud and signs the user in, and may be used twice', async (on) => {
-    const recipe = await on.service.command('connect', 'az');
-    assert.equal(recipe.status, 0, recipe.stderr);
-    writeFileSync(join(on.service.folder, 'recipe.sh'), recipe.stdout, { mode: 0o600 });
-    writeFileSync(join(on.service.folder, 'env.sh'), recipe.stdout.replace(/^(?!export ).*$/gm, ''));
-    for (let times = 0; times < 2; times++) {
-      const ended = await run(['sh', '-e', 'recipe.sh'], on.service.folder, on.environment);
-      assert.equal(ended.status, 0, ended.stderr);
-    }
+    for (let times = 0; times < 2; times++) await useRecipe(on);
     const account = await az(on, 'account', 'show');
     assert.deepEqual(
       [account.environmentName, account.id, account.user.name, account.user.type],
@@ -258,51 +221,6 @@ suite('azure-cli', () => {
     assert.deepEqual(await az(on, 'group', 'list'), []);
   });
 });
-
-/** The stage, or why there is none. */
-async function setStage(): Promise<Stage | string> {
-  const [cli, certificates] = [await azureCli(), await openssl()];
-  if ('missing' in cli) return cli.missing;
-  if ('missing' in certificates) return certificates.missing;
-  const service = await startService();
-  const names = await resolving([hsmHost(service.connection, HSM)], service.folder);
-  if ('missing' in names) {
-    await service.stop();
-    return names.missing;
-  }
-  const home = join(service.folder, 'home');
-  mkdirSync(home);
-  const environment = {
-    ...bareEnvironment(home),
-    PATH: `${dirname(cli.path)}:${process.env.PATH}`,
-    AZURE_CONFIG_DIR: join(home, 'azure'),
-    AZURE_CORE_COLLECT_TELEMETRY: 'no',
-    AZURE_CORE_ONLY_SHOW_ERRORS: 'yes',
-  };
-  return { service, cli, names, environment };
-}
-
-async function azEnded(on: Stage, words: readonly string[]): Promise<Ended> {
-  const command = [...on.names.prefix, 'sh', '-c', '. ./env.sh && exec az "$@"', 'az', ...words, '--output', 'json'];
-  return run(command, on.service.folder, on.environment);
-}
-
-async function azPlain(on: Stage, ...words: readonly string[]): Promise<string> {
-  const ended = await azEnded(on, words);
-  assert.equal(ended.status, 0, `az ${words.slice(0, 4).join(' ')}: ${ended.stderr}`);
-  return ended.stdout.trim();
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: what az prints is judged member by member where it is used.
-async function az(on: Stage, ...words: readonly string[]): Promise<any> {
-  return JSON.parse(await azPlain(on, ...words));
-}
-
-async function azFails(on: Stage, ...words: readonly string[]): Promise<string> {
-  const ended = await azEnded(on, words);
-  assert.notEqual(ended.status, 0, ended.stdout);
-  return ended.stderr;
-}
 
 /** az prints the code on stderr and goes on asking; meanwhile the person approves. */
 async function deviceCodeLogin(on: Stage): Promise<void> {
