@@ -15,6 +15,7 @@ usage: ./strongroom [--data DIR] COMMAND …
   shell                      a prompt
   connect CLIENT             what points a client here: az, powershell, js, python, go, java, terraform, env
   byok wrap                  a key of your own, wrapped for an HSM into a .byok file; needs no service
+  audit verify|show          goes along the audit record of a data folder, or of files, and says where it was changed
   doctor                     looks at names, ports, trust and versions, and says how to mend each
   root-key …                 the root key: create, status, rotate
   unseal                     gives a sealed service the passphrase of its root key
@@ -34,6 +35,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   shell:       async (_args, data) => (await loadShell(data)).prompt(),
   connect:     async (args, data) => (await import('./connect.ts')).runConnect(withData(args, data)),
   byok:        async (args) => (await import('./byok.ts')).runByok(args, (await import('./shell/node-host.ts')).nodeHost()),
+  audit:       async (args, data) => runAudit(args, data),
   doctor:      async (args, data) => (await import('./doctor.ts')).runDoctorCommand(withData(args, data)),
   'root-key':  rootKey,
   unseal,
@@ -134,6 +136,16 @@ async function run(args: readonly string[], data: string | undefined): Promise<n
     throw new UsageError(`cannot read '${file}': ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`);
   });
   return (await loadShell(data)).script(text.replace(/^\uFEFF/, ''), { name: file });
+}
+
+async function runAudit(args: readonly string[], data: string | undefined): Promise<number> {
+  const { AUDIT_HELP, runAuditCommand } = await import('./audit-command.ts');
+  if (args.some((word) => word === '--help' || word === '-h')) return print(AUDIT_HELP);
+  return runAuditCommand(
+    withData(args, data),
+    (text) => process.stdout.write(text),
+    (text) => process.stderr.write(text),
+  );
 }
 
 interface Shell {

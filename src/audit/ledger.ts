@@ -73,7 +73,7 @@ export class Ledger {
     this.#parts = parts;
     this.#head = parts.start;
     this.#broken = parts.broken;
-    this.#timers.push(setInterval(() => this.#maintain(), SIGN_EVERY).unref());
+    this.#timers.push(setInterval(() => this.sign().catch((error: unknown) => this.#shut(error)), SIGN_EVERY).unref());
     this.#timers.push(setInterval(() => this.#retry(), RETRY_EVERY).unref());
   }
 
@@ -111,6 +111,14 @@ export class Ledger {
       await this.#segment();
     }).catch((error: unknown) => this.#shut(error));
     this.#reserving = this.#parts.reserve.take().catch((error: unknown) => this.#shut(error));
+  }
+
+  /** Signs how far the chain has come, if it has come further. */
+  async sign(): Promise<void> {
+    const isNew = this.#file !== undefined && this.#signedHash !== this.#head.hash && this.#head.sequence >= this.#first;
+    if (!isNew || !this.#parts.gate.isOpen) return;
+    const body = JSON.stringify({ time: new Date(this.#parts.clock.now()).toISOString(), key: this.#parts.signingKey.kid });
+    await this.#exclusively(() => this.#append('checkpoint', [body]));
   }
 
   /** Writes what was accepted, and closes the segment with its signature. */
@@ -240,14 +248,6 @@ export class Ledger {
   #wasSigned(): void {
     this.#signedHash = this.#head.hash;
     this.#parts.signed(this.#head);
-  }
-
-  /** Signs how far the chain has come, if it has come further. */
-  #maintain(): void {
-    const isNew = this.#file !== undefined && this.#signedHash !== this.#head.hash && this.#head.sequence >= this.#first;
-    if (!isNew || !this.#parts.gate.isOpen) return;
-    const body = JSON.stringify({ time: new Date(this.#parts.clock.now()).toISOString(), key: this.#parts.signingKey.kid });
-    this.#exclusively(() => this.#append('checkpoint', [body])).catch((error: unknown) => this.#shut(error));
   }
 
   #shut(error: unknown): void {

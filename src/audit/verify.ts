@@ -88,7 +88,7 @@ export async function verifyChain(chain: string, files: readonly string[], optio
       what: `was cut: records ${progress.sequence + 1} to ${known.head.sequence} are missing at the end`,
     });
   } else if (known?.head !== undefined && known.head.segment >= first && !isKnownThere) {
-    problems.push({ file: last, line: 0, what: 'is not the chain that the store knows: it was written anew' });
+    problems.push({ file: last, line: 0, what: 'does not have the end that the store knows: it was cut or written anew' });
   }
   if (known !== undefined && known.waiting > 0)
     notes.push(`${known.waiting} records of changes are in the store, and come into the chain when the service runs`);

@@ -64,5 +64,5 @@ function plainNames(named: Readonly<Record<string, string>>): Readonly<Record<st
 }
 
 function isPlain(name: string): boolean {
-  return /^[^?#;&=%\s]{1,256}$/u.test(name);
+  return /^[^?#;&=%\s\p{Cc}\p{Cf}]{1,256}$/u.test(name);
 }

@@ -1,0 +1,174 @@
+// `./strongroom audit verify` and `show`: the record read offline, of a data folder or of files that were taken away from it. No service is asked, and
+// none has to run. Exit status 0 when everything is as it was written, 1 when it is not.
+
+import { readFile, stat } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import * as v from 'valibot';
+import type { Keys } from './audit/check.ts';
+import { auditFolder } from './audit/open-audit.ts';
+import { chainsIn, chainsOf, keysBeside, keysIn, keysOf, knownOf, type Verdict, verifyChain } from './audit/verify.ts';
+import { UsageError } from './config.ts';
+import { dataFolderOf } from './connection-file.ts';
+import { databaseFile, openEmbeddedReader } from './store/embedded.ts';
+import type { Reader } from './store/store.ts';
+
+export const AUDIT_HELP = `usage: ./strongroom audit verify [--data DIR | FILE…] [--key FILE]… [--open] [--part]
+       ./strongroom audit show   [--data DIR | FILE…] [--json]
+
+verify goes along the chain and names every place where it is not what was written; show prints one line for each record.
+
+  --data DIR   the data folder of a service, running or not: its files, and what its store knows of their end
+  FILE…        segments that were copied away (NAME.00000001.jsonl, …)
+  --key FILE   the public key that the segments were signed with, from a place that the machine's owner cannot write;
+               without it the keys of the store, or those beside the files
+  --open       the last of the files may be without its seal: it was copied while the service wrote it
+  --part       the first of the files need not be the first of the chain
+  --json       whole records instead of lines
+`;
+
+interface Asked {
+  readonly chains: ReadonlyMap<string, readonly string[]>;
+  readonly keys: Keys;
+  readonly store: Reader | undefined;
+  readonly options: Options;
+}
+
+interface Options {
+  readonly data?: string | undefined;
+  readonly key?: readonly string[] | undefined;
+  readonly open?: boolean | undefined;
+  readonly part?: boolean | undefined;
+  readonly json?: boolean | undefined;
+}
+
+const WORDS = { data: { type: 'string' }, key: { type: 'string', multiple: true } } as const;
+const FLAGS = { open: { type: 'boolean' }, part: { type: 'boolean' }, json: { type: 'boolean' } } as const;
+
+type Write = (text: string) => unknown;
+
+/** Prints results through `print`, and what is beside them through `say`; resolves to the exit status. */
+export async function runAuditCommand(args: readonly string[], print: Write, say: Write): Promise<number> {
+  const [verb, ...rest] = args;
+  if (verb !== 'verify' && verb !== 'show') throw new UsageError(AUDIT_HELP);
+  const { values: options, positionals: files } = parsed(rest);
+  const opened = files.length > 0 ? undefined : await openData(dataFolderOf(options.data));
+  try {
+    const chains = opened === undefined ? chainsOf(await existing(files)) : await chainsIn(opened.folder);
+    if (chains.size === 0) throw new UsageError('there is no audit segment there: a segment is a file like node-1.00000001.jsonl');
+    const asked = { chains, keys: await keysFor(options, opened?.read, [...chains.values()].flat()), store: opened?.read, options };
+    return verb === 'verify' ? await verify(asked, print) : await show(asked, print, say);
+  } finally {
+    opened?.close();
+  }
+}
+
+function parsed(args: readonly string[]): { values: Options; positionals: readonly string[] } {
+  try {
+    return parseArgs({ args: [...args], options: { ...WORDS, ...FLAGS }, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\n${AUDIT_HELP}`);
+  }
+}
+
+async function existing(files: readonly string[]): Promise<readonly string[]> {
+  for (const file of files) {
+    await stat(file).catch(() => {
+      throw new UsageError(`there is no file '${file}'`);
+    });
+  }
+  return files;
+}
+
+async function openData(dataFolder: string): Promise<{ readonly folder: string; readonly read: Reader; close(): void }> {
+  const folder = auditFolder(dataFolder);
+  for (const needed of [folder, databaseFile(dataFolder)]) {
+    await stat(needed).catch(() => {
+      throw new UsageError(`there is no '${needed}'; name the data folder with --data, or give the segments as files`);
+    });
+  }
+  return { folder, ...openEmbeddedReader(dataFolder) };
+}
+
+async function keysFor({ key }: Options, store: Reader | undefined, files: readonly string[]): Promise<Keys> {
+  if (key !== undefined) return keysIn(await Promise.all(key.map((file) => readFile(file, 'utf8'))));
+  return store === undefined ? keysBeside(files) : keysOf(store);
+}
+
+async function verify({ chains, keys, store, options }: Asked, print: Write): Promise<number> {
+  let isWhole = true;
+  for (const [chain, files] of chains) {
+    const verdict = await verifyChain(chain, files, {
+      keys,
+      // A service that runs, or was killed, leaves its last segment open; how far it had come is known to its store.
+      mayBeOpen: store !== undefined || options.open === true,
+      fromTheBeginning: options.part !== true,
+      known: store === undefined ? undefined : await knownOf(store, chain),
+    });
+    print(reportOf(verdict));
+    isWhole &&= verdict.problems.length === 0;
+  }
+  if (options.key === undefined) print('note: the keys came from where the records are; --key FILE names one that was kept elsewhere\n');
+  return isWhole ? 0 : 1;
+}
+
+function reportOf({ chain, problems, notes, segments, events, sequence }: Verdict): string {
+  const wrong = problems.map(({ file, line, what }) => `${file}${line === 0 ? '' : ` line ${line}`}: ${what}\n`);
+  const said = notes.map((note) => `note: ${note}\n`);
+  const count = `${events} records in ${segments} segments, the last is number ${sequence}`;
+  const end = problems.length === 0 ? `${chain}: intact: ${count}\n` : `${chain}: NOT INTACT: ${problems.length} places, ${count}\n`;
+  return [...wrong, ...said, end].join('');
+}
+
+const Shown = v.object({
+  time: v.string(),
+  operationName: v.string(),
+  httpStatusCode: v.optional(v.number(), 0),
+  resultDescription: v.optional(v.string(), ''),
+  callerIpAddress: v.optional(v.string(), '-'),
+  PoolName: v.optional(v.string(), '-'),
+  properties: v.looseObject({
+    decision: v.optional(v.string(), '-'),
+    caller: v.optional(v.string(), '-'),
+    scope: v.optional(v.string(), ''),
+  }),
+});
+
+async function show({ chains, keys, options }: Asked, print: Write, say: Write): Promise<number> {
+  let isWhole = true;
+  for (const [chain, files] of chains) {
+    const { problems } = await verifyChain(chain, files, {
+      keys,
+      mayBeOpen: true,
+      fromTheBeginning: false,
+      entry: ({ kind, seq, body }) => {
+        if (kind === 'event') print(options.json === true ? `${body}\n` : lineOf(seq, body));
+      },
+    });
+    if (problems.length > 0) say(`${chain} is not as it was written: ./strongroom audit verify says where\n`);
+    isWhole &&= problems.length === 0;
+  }
+  return isWhole ? 0 : 1;
+}
+
+function lineOf(seq: number, body: string): string {
+  const event = v.safeParse(Shown, JSON.parse(body));
+  if (!event.success) return `${seq} ${body}\n`;
+  const { time, operationName, httpStatusCode, resultDescription, callerIpAddress, PoolName, properties } = event.output;
+  const { decision, caller, scope } = properties;
+  const words = [
+    seq,
+    time,
+    PoolName,
+    operationName,
+    scope || '-',
+    httpStatusCode,
+    decision,
+    resultDescription || '-',
+    'by',
+    caller,
+    'from',
+    callerIpAddress,
+  ];
+  // What a client sent must not speak to the terminal.
+  return `${words.join(' ').replace(/[\p{Cc}\p{Cf}]/gu, '?')}\n`;
+}
