@@ -9,6 +9,7 @@ import { KeyFileError, openKeyFile } from './core/key-file.ts';
 import { makeByokFile } from './crypto/byok-file.ts';
 import type { KeyMaterial } from './crypto/types.ts';
 import type { Host } from './shell/host.ts';
+import { isText } from './shell/key-files.ts';
 
 export const BYOK_HELP = `usage: ./strongroom byok wrap --key FILE --kek FILE [--kid KID] --out FILE [--raw] [--passphrase-file FILE] [--force]
 
@@ -124,7 +125,7 @@ function publicKey(key: Parameters<typeof createPublicKey>[0], path: string): Ke
 async function readKey(host: Host, path: string, raw: boolean, passphraseFile: string | undefined): Promise<KeyObject | Buffer> {
   const file = await host.readBytes(path);
   if (raw) {
-    if (file.every(isPrintable))
+    if (isText(file))
       host.stderr(`warning: every byte of '${path}' is a character; a key in hexadecimal or base64 is not the key itself\n`);
     return Buffer.from(file.buffer, file.byteOffset, file.length);
   }
@@ -141,10 +142,6 @@ async function readKey(host: Host, path: string, raw: boolean, passphraseFile: s
   } finally {
     file.fill(0);
   }
-}
-
-function isPrintable(byte: number): boolean {
-  return (byte >= 0x20 && byte < 0x7f) || byte === 0x0a || byte === 0x0d;
 }
 
 async function passphraseIn(host: Host, path: string): Promise<string> {

@@ -36,7 +36,14 @@ export interface CallOptions {
   readonly allow?: readonly number[];
 }
 
-export const apiVersions = { resources: '2021-04-01', subscriptions: '2021-01-01', managedHsms: '2024-11-01', hsm: '2025-07-01' } as const;
+export const apiVersions = {
+  resources: '2021-04-01',
+  subscriptions: '2021-01-01',
+  managedHsms: '2024-11-01',
+  hsm: '2025-07-01',
+  /** The first that has ML-DSA. */
+  mlDsa: '2026-05-01-preview',
+} as const;
 
 export async function resourceManager(context: ClientContext, apiVersion: string): Promise<Place> {
   const { resourceManager: address } = await context.session.connection();

@@ -50,6 +50,9 @@ export class HttpFailure extends Error {
   }
 }
 
+/** A private key as an import carries it: `kty` RSA or EC, the other members in base64url. */
+export type PrivateKeyJwk = Readonly<Record<string, string | undefined>>;
+
 /**
  * Paths are given as the user typed them; a relative path is relative to `cwd()`, and a leading `~` is the home folder.
  * Failing file calls reject with a `ShellError` whose message names the path.
@@ -60,6 +63,11 @@ export interface Host {
   /** Written completely and synced to disk before the promise resolves; an existing file is replaced in one step. */
   writeText(path: string, data: string, options?: WriteOptions): Promise<void>;
   writeBytes(path: string, data: Uint8Array, options?: WriteOptions): Promise<void>;
+  /**
+   * The private key in a file's bytes: PEM, PKCS#8 or PKCS#12. `password` is asked once when the file is protected, and only then.
+   * Rejects with a `ShellError` whose message can follow the file's name.
+   */
+  readPrivateKey(file: Uint8Array, password: () => Promise<string | undefined>): Promise<PrivateKeyJwk>;
   exists(path: string): Promise<boolean>;
   /** Whether a file could be created or overwritten at that path now. Creates nothing. */
   isWritable(path: string): Promise<boolean>;

@@ -17,7 +17,11 @@ export const hsmObjectRow = {
   help: 'From Get-AzKeyVaultManagedHsm.',
 } as const satisfies ParameterRow;
 
-export const hsmIdRow = { type: 'string', help: "The HSM's resource id." } as const satisfies ParameterRow;
+export const hsmIdRow = {
+  type: 'string',
+  fromPipeline: { property: true },
+  help: "The HSM's resource id.",
+} as const satisfies ParameterRow;
 
 interface HsmArguments {
   readonly HsmName?: string | undefined;
@@ -36,8 +40,28 @@ export function hsmNamed(args: HsmArguments): string {
     member(args.InputObject, 'VaultName'),
     member(args.InputObject, 'Name'),
   ].find((name) => typeof name === 'string' && name !== '');
+  if (/\/vaults\/[^/]+\/?$/i.test(args.HsmResourceId ?? '')) {
+    throw new ShellError(`'${args.HsmResourceId}' is a key vault, and this service has managed HSMs alone`, { category: 'unsupported' });
+  }
   if (typeof named === 'string') return named;
   throw new ShellError('it is not clear which managed HSM is meant', { category: 'binding', hints: ['name it with -HsmName'] });
+}
+
+interface KeyArguments extends HsmArguments {
+  readonly Name?: string | undefined;
+  readonly Version?: string | undefined;
+}
+
+/** Which key of which HSM: as named, or as an object that came down the pipeline. */
+export function keyNamed(args: KeyArguments): { readonly hsm: string; readonly name: string; readonly version: string | undefined } {
+  const text = (property: string): string | undefined => {
+    const found = member(args.InputObject, property);
+    return typeof found === 'string' && found !== '' ? found : undefined;
+  };
+  const name = text('Name') ?? args.Name;
+  if (name === undefined)
+    throw new ShellError('it is not clear which key is meant', { category: 'binding', hints: ['name it with -Name'] });
+  return { hsm: hsmNamed(args), name, version: args.Version ?? text('Version') };
 }
 
 export interface KeyId {

@@ -43,6 +43,7 @@ export function nodeHost(): Host {
     readBytes,
     writeText: (path, data, options) => write(path, Buffer.from(data, 'utf8'), options),
     writeBytes: write,
+    readPrivateKey: async (file, password) => (await import('./node-key-file.ts')).readPrivateKey(file, password),
     exists: (path) => present(absolute(path), constants.F_OK),
     isWritable,
     resolve: absolute,

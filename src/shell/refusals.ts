@@ -56,6 +56,7 @@ const advice: readonly Advice[] = [
     message: /on an expired key|not yet valid/i,
     hints: (_, { hsm }) => [`change its dates with: Update-AzKeyVaultKey -HsmName ${hsm ?? 'HSM'} -Name KEY -Expires DATE -NotBefore DATE`],
   },
+  { message: /the wrapped key is of type '(\w+)-HSM'/i, hints: ([, type = '']) => [`say so with: -KeyType ${type}`] },
   {
     message: /is not permitted on this key/i,
     hints: (_, { hsm }) => [`allow it with: Update-AzKeyVaultKey -HsmName ${hsm ?? 'HSM'} -Name KEY -KeyOps …, the operation among them`],

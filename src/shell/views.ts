@@ -86,6 +86,10 @@ const views: Readonly<Record<string, View>> = {
     usual: 'table',
   },
   PSKeyOperationResult: { list: ['KeyId', 'RawResult', 'Algorithm'] },
+  PSKeyRotationPolicy: {
+    list: ['Id', 'VaultName', 'KeyName', { label: 'LifetimeActions', value: lifetimeActionsOf }, 'ExpiresIn', 'CreatedOn', 'UpdatedOn'],
+  },
+  PSKeyRotationLifetimeAction: { list: ['Action', 'TimeAfterCreate', 'TimeBeforeExpiry'] },
   PSKeyVerifyResult: { list: ['KeyId', 'IsValid', 'Algorithm'] },
   PSKeyVaultRoleDefinition: {
     table: ['RoleName', 'Description', { label: 'Permissions', value: (role) => counted(member(role, 'Permissions')) }],
@@ -111,6 +115,17 @@ for (const [typeName, view] of Object.entries(views)) registerView(typeName, vie
 
 function counted(permissions: unknown): string {
   return `${Array.isArray(permissions) ? permissions.length : 0} permission(s)`;
+}
+
+/** In one line, as the genuine module prints them. */
+function lifetimeActionsOf(policy: unknown): string {
+  const actions = member(policy, 'LifetimeActions');
+  return (Array.isArray(actions) ? actions : [])
+    .map((action) => {
+      const facts = ['Action', 'TimeAfterCreate', 'TimeBeforeExpiry'].map((name) => `${name}: ${toText(member(action, name))}`);
+      return `{[${facts.join(', ')}]}`;
+    })
+    .join(' ');
 }
 
 function dataActionsOf(role: unknown): string {

@@ -5,8 +5,11 @@ import '../views.ts';
 import type { Session } from '../session.ts';
 import { connectAccount, disconnectAccount, getAccessToken, getContext, getSubscription, getTenant } from './account.ts';
 import { getServicePrincipal, getUser } from './directory.ts';
-import { addKey, getKey, removeKey, undoKeyRemoval, updateKey } from './key.ts';
+import { getKey, removeKey, undoKeyRemoval, updateKey } from './key.ts';
+import { addKey } from './key-add.ts';
+import { backupKey, restoreKey } from './key-backup.ts';
 import { getRandomNumber, invokeKeyOperation } from './key-operation.ts';
+import { getKeyRotationPolicy, invokeKeyRotation, setKeyRotationPolicy } from './key-rotation.ts';
 import { getManagedHsm, newManagedHsm, testNameAvailability, updateManagedHsm } from './managed-hsm.ts';
 import { removeManagedHsm, undoManagedHsmRemoval } from './managed-hsm-removal.ts';
 import { getLocation, getResource, getResourceGroup, newResourceGroup, removeResourceGroup, setResourceGroup } from './resource-group.ts';
@@ -25,5 +28,6 @@ export const cmdlets: readonly Cmdlet<Session>[] = [
   ...[getRoleDefinition, newRoleAssignment, getRoleAssignment, removeRoleAssignment],
   ...[addKey, getKey, updateKey, removeKey, undoKeyRemoval],
   ...[invokeKeyOperation, getRandomNumber],
+  ...[invokeKeyRotation, getKeyRotationPolicy, setKeyRotationPolicy, backupKey, restoreKey],
   invokeRestMethod,
 ];

@@ -1,12 +1,13 @@
 // What keys are for: Invoke-AzKeyVaultKeyOperation (with Sign and Verify, which the genuine one lacks) and Get-AzKeyVaultRandomNumber.
 
 import { fromBase64, toBase64, toBase64url } from '../base64.ts';
+import { apiVersions } from '../client.ts';
 import { ShellError } from '../errors.ts';
-import { hsmNamed, hsmNameRow, hsmObjectRow } from '../hsm-names.ts';
+import { hsmIdRow, hsmNamed, hsmNameRow, hsmObjectRow, keyNamed } from '../hsm-names.ts';
 import { callKey, keyPath } from '../keys.ts';
 import { flagAt, textAt } from '../read.ts';
 import { shape } from '../value.ts';
-import { type Context, define, textOf } from './define.ts';
+import { type Context, define } from './define.ts';
 
 /** Our word for each operation, and the wire's. */
 const operations = {
@@ -18,15 +19,18 @@ const operations = {
   Verify: 'verify',
 } as const;
 
-const algorithms = [
-  ...['RSA1_5', 'RSA-OAEP', 'RSA-OAEP-256', 'A128KW', 'A192KW', 'A256KW', 'A128GCM', 'A192GCM', 'A256GCM', 'A256CBC', 'A256CBCPAD'],
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES256K', 'ES384', 'ES512', 'HS256', 'HS384', 'HS512'],
+export const algorithms = [
+  ...['RSA1_5', 'RSA-OAEP', 'RSA-OAEP-256', 'A128KW', 'A192KW', 'A256KW', 'CKM_AES_KEY_WRAP', 'CKM_AES_KEY_WRAP_PAD'],
+  ...['A128GCM', 'A192GCM', 'A256GCM', 'A128CBC', 'A192CBC', 'A256CBC', 'A128CBCPAD', 'A192CBCPAD', 'A256CBCPAD'],
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'RSNULL', 'ES256', 'ES256K', 'ES384', 'ES512', 'HS256', 'HS384', 'HS512'],
+  ...['ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87'],
 ];
 
 export const invokeKeyOperation = define({
   name: 'Invoke-AzKeyVaultKeyOperation',
   synopsis: 'Encrypts, decrypts, wraps, unwraps, signs or verifies with a key that never leaves the HSM.',
-  description: 'Sign and Verify take a digest, e.g. the 32 bytes of SHA-256 for RS256; the HSM hashes nothing itself.',
+  description:
+    'Sign and Verify take a digest, e.g. the 32 bytes of SHA-256 for RS256, which the HSM does not hash again; HMAC (HS…) and ML-DSA take the message itself.',
   parameters: {
     HsmName: { ...hsmNameRow, mandatory: ['ByHsmName'], position: 0 },
     Name: { type: 'string', aliases: ['KeyName'], mandatory: ['ByHsmName'], position: 1 },
@@ -52,6 +56,7 @@ export const invokeKeyOperation = define({
     SignatureFile: { type: 'string', help: 'The file with the signature, instead.' },
     Iv: { type: 'bytes', aliases: ['InitializationVector'], help: 'For AES: 16 bytes for CBC; for decrypting with GCM what Encrypt gave.' },
     AuthenticationTag: { type: 'bytes', help: 'For decrypting with GCM.' },
+    Context: { type: 'bytes', help: 'For ML-DSA: up to 255 bytes that say what the signature is for.' },
     AdditionalAuthenticatedData: { type: 'bytes', aliases: ['Aad'], help: 'For GCM.' },
   },
   parameterSets: { default: 'ByHsmName', sets: { ByHsmName: ['HsmName', 'Name'], ByKeyInputObject: ['InputObject'] } },
@@ -63,9 +68,7 @@ export const invokeKeyOperation = define({
   ],
   outputs: 'PSKeyOperationResult',
   async run(context, args) {
-    const hsm = hsmNamed(args);
-    const name = textOf(args.InputObject, 'Name') ?? args.Name ?? '';
-    const version = args.Version ?? textOf(args.InputObject, 'Version') ?? '';
+    const { hsm, name, version = '' } = keyNamed(args);
     const input = await bytesFrom(context, args.ByteArrayValue, args.InFile, '-ByteArrayValue or -InFile');
     const verifying = args.Operation === 'Verify';
     const value = verifying ? { digest: toBase64url(input), value: await signatureOf(context, args) } : { value: toBase64url(input) };
@@ -74,9 +77,12 @@ export const invokeKeyOperation = define({
       ...value,
       ...(args.Iv === undefined ? {} : { iv: toBase64url(args.Iv) }),
       ...(args.AuthenticationTag === undefined ? {} : { tag: toBase64url(args.AuthenticationTag) }),
+      ...(args.Context === undefined ? {} : { context: toBase64url(args.Context) }),
       ...(args.AdditionalAuthenticatedData === undefined ? {} : { aad: toBase64url(args.AdditionalAuthenticatedData) }),
     };
-    const json = await callKey(context, hsm, 'POST', `${keyPath('keys', name)}/${version}/${operations[args.Operation]}`, { body });
+    const preview = args.Algorithm.startsWith('ML-DSA-') ? `?api-version=${apiVersions.mlDsa}` : '';
+    const path = `${keyPath('keys', name)}/${version}/${operations[args.Operation]}${preview}`;
+    const json = await callKey(context, hsm, 'POST', path, { body });
     const KeyId = textAt(json, 'kid') ?? '';
     if (verifying) return shape('PSKeyVerifyResult', { KeyId, IsValid: flagAt(json, 'value') ?? false, Algorithm: args.Algorithm });
     const RawResult = fromBase64(textAt(json, 'value') ?? '') ?? new Uint8Array();
@@ -119,7 +125,7 @@ export const getRandomNumber = define({
   parameters: {
     HsmName: { ...hsmNameRow, mandatory: ['GetByHsmName'], position: 0 },
     InputObject: { ...hsmObjectRow, mandatory: ['GetByHsmInputObject'], position: 0 },
-    ResourceId: { type: 'string', mandatory: ['GetByHsmResourceId'], help: "The HSM's resource id." },
+    ResourceId: { ...hsmIdRow, mandatory: ['GetByHsmResourceId'], position: 0 },
     Count: { type: 'int', mandatory: true, range: [1, 128], help: 'How many bytes.' },
     AsBase64String: { type: 'switch', help: 'As one text instead of numbers.' },
   },

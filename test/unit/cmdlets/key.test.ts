@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
-import { addKey, getKey, removeKey, undoKeyRemoval, updateKey } from '../../../src/shell/cmdlets/key.ts';
+import { getKey, removeKey, undoKeyRemoval, updateKey } from '../../../src/shell/cmdlets/key.ts';
+import { addKey } from '../../../src/shell/cmdlets/key-add.ts';
 import { getRandomNumber, invokeKeyOperation } from '../../../src/shell/cmdlets/key-operation.ts';
 import { invokeRestMethod } from '../../../src/shell/cmdlets/rest.ts';
 import { ShellError } from '../../../src/shell/errors.ts';

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { ShellError } from '../../../src/shell/errors.ts';
 import { type Host, HttpFailure, type HttpRequest, type HttpResponse } from '../../../src/shell/host.ts';
+import { readPrivateKey } from '../../../src/shell/node-key-file.ts';
 
 export const tenant = '11111111-1111-4111-8111-111111111111';
 export const subscription = '22222222-2222-4222-8222-222222222222';
@@ -117,6 +118,8 @@ export class ScriptedHost implements Host {
   async writeBytes(path: string, data: Uint8Array): Promise<void> {
     this.files.set(this.resolve(path), data);
   }
+
+  readPrivateKey: Host['readPrivateKey'] = readPrivateKey;
 
   async exists(path: string): Promise<boolean> {
     return this.files.has(this.resolve(path));

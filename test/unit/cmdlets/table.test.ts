@@ -37,7 +37,7 @@ test('no two parameters of a cmdlet answer to one name', () => {
 
 test('every object that is put out has a view', () => {
   for (const { name, outputs } of cmdlets) {
-    if (outputs !== undefined && outputs !== 'Boolean' && outputs !== 'Byte') assert.ok(viewOf(outputs), `${name} ${outputs}`);
+    if (outputs !== undefined && !['Boolean', 'Byte', 'String'].includes(outputs)) assert.ok(viewOf(outputs), `${name} ${outputs}`);
   }
 });
 
@@ -94,16 +94,6 @@ const leftOut: Readonly<Record<string, readonly string[]>> = {
       'ProxyUseDefaultCredentials',
     ],
   ],
-  'Add-AzKeyVaultKey': [
-    'Destination',
-    'Exportable',
-    'Immutable',
-    'KeyFilePassword',
-    'KeyFilePath',
-    'ReleasePolicyPath',
-    'UseDefaultCVMPolicy',
-  ],
-  'Update-AzKeyVaultKey': ['Immutable', 'ReleasePolicyPath'],
 };
 
 test('parameters and aliases have the names of the genuine module', {
@@ -119,4 +109,50 @@ test('parameters and aliases have the names of the genuine module', {
         assert.ok(ours === undefined || ours.aliases?.includes(alias), `${name} -${parameter} -${alias}`);
     }
   }
+});
+
+// biome-ignore format: a table reads by its columns
+const typeOf: Readonly<Record<string, readonly string[]>> = {
+  'System.String':                                 ['string', 'guid', 'uri'],
+  'System.String[]':                               ['string[]'],
+  'System.Int32':                                  ['int'],
+  'System.Boolean':                                ['bool'],
+  'System.DateTime':                               ['datetime'],
+  'System.Byte[]':                                 ['bytes'],
+  'System.Collections.Hashtable':                  ['hashtable'],
+  'System.Security.SecureString':                  ['securestring'],
+  'System.Management.Automation.SwitchParameter':  ['switch'],
+};
+
+/** Ours are narrower here, and say so when somebody tries. */
+const narrower: readonly string[] = [
+  'Connect-AzAccount -Subscription: takes no object from the pipeline',
+  'Get-AzSubscription -SubscriptionId: takes no property from the pipeline',
+  'Get-AzSubscription -SubscriptionName: takes no property from the pipeline',
+  'Get-AzSubscription -TenantId: takes no property from the pipeline',
+  'Remove-AzKeyVaultManagedHsm -Location: has no place without its name',
+  'Remove-AzKeyVaultManagedHsm -ResourceId: has no place without its name',
+];
+
+test('parameters take what those of the genuine module take: types, values, places, objects from the pipeline', {
+  skip: existsSync(facts) ? false : 'the specification is not here',
+}, () => {
+  const genuine: unknown = JSON.parse(readFileSync(facts, 'utf8'));
+  const wrong: string[] = [];
+  for (const { name, parameters } of cmdlets) {
+    for (const row of listAt(genuine, 'cmdlets', name, 'parameters')) {
+      const parameter = textAt(row, 'name') ?? '';
+      const ours = parameters[parameter];
+      if (ours === undefined) continue;
+      const say = (what: string): void => void wrong.push(`${name} -${parameter}: ${what}`);
+      const type = (textAt(row, 'type') ?? '').replace(/^System\.Nullable`1\[(.*)\]$/, '$1');
+      if (typeOf[type]?.includes(ours.type) === false) say(`${ours.type} is no ${type}`);
+      for (const value of textsAt(row, 'accepted')) if (ours.values?.includes(value) === false) say(`does not take ${value}`);
+      if (/^\d+$/.test(textAt(row, 'position') ?? '') && ours.position === undefined) say('has no place without its name');
+      const pipeline = textAt(row, 'pipeline') ?? '';
+      if (pipeline.includes('ByValue') && ours.fromPipeline?.value === undefined) say('takes no object from the pipeline');
+      if (pipeline.includes('ByPropertyName') && ours.fromPipeline?.property !== true) say('takes no property from the pipeline');
+    }
+  }
+  assert.deepEqual(wrong, narrower);
 });

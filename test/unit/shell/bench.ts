@@ -30,6 +30,9 @@ export class MemoryHost implements Host {
   writeBytes(path: string, data: Uint8Array, options?: WriteOptions): Promise<void> {
     return this.writeText(path, new TextDecoder().decode(data), options);
   }
+  async readPrivateKey(): Promise<never> {
+    throw new Error('the language reads no keys');
+  }
   async exists(path: string): Promise<boolean> {
     return this.files.has(path);
   }
