@@ -155,7 +155,11 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   });
   state = 'starting';
   cleanup.push(() => rootKeys.close());
-  const store = await openEmbeddedStore(config.dataFolder, { versions, committed: (tags) => tellOfCommit(crew, tags) });
+  const store = await openEmbeddedStore(config.dataFolder, {
+    versions,
+    committed: (tags) => tellOfCommit(crew, tags),
+    copied: (copy) => log.warn({ copy }, 'the database had an older schema; this copy of it was made before it was changed'),
+  });
   cleanup.push(() => store.close());
   const crypto = openCryptoModule({ rootKey: rootKeys });
   cleanup.push(() => crypto.close());

@@ -3,9 +3,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Tag, Versions } from '../core/coherence.ts';
+import { copyDatabase } from './copy.ts';
 import { readMeta } from './meta.ts';
 import { migrate, schemaOf } from './migrate.ts';
-import { openReader, openWriter } from './sqlite.ts';
+import { type Connection, openReader, openWriter } from './sqlite.ts';
 import type { Reader, Store } from './store.ts';
 import { WriteQueue } from './write-queue.ts';
 
@@ -21,12 +22,30 @@ export interface EmbeddedOptions {
   readonly versions: Versions;
   /** Called after each commit with what it touched, when no thread serves the old values any more. */
   readonly committed: (tags: readonly Tag[]) => void;
+  /** Told of the copy that was made before the schema changed. */
+  readonly copied?: (file: string) => void;
+}
+
+/** The database as an older program left it, whole and on disk, beside the one that is about to change. */
+function keepCopy(writer: Connection, dataFolder: string, schema: number, copied: EmbeddedOptions['copied']): void {
+  const file = join(dataFolder, `strongroom.schema-${schema}.db`);
+  try {
+    copyDatabase(writer, file);
+  } catch (cause) {
+    throw new Error(`the database has an older schema, and no copy of it could be made at '${file}'; nothing was changed`, { cause });
+  }
+  copied?.(file);
 }
 
 export async function openEmbeddedStore(dataFolder: string, options: EmbeddedOptions): Promise<Store> {
   const file = databaseFile(dataFolder);
   const writer = openWriter(file);
-  await migrate(writer);
+  try {
+    await migrate(writer, (schema) => keepCopy(writer, dataFolder, schema, options.copied));
+  } catch (failure) {
+    writer.close();
+    throw failure;
+  }
   const reader = openReader(file);
   const queue = new WriteQueue(writer, options.versions, options.committed);
   return {

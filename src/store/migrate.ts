@@ -1,4 +1,4 @@
-// Brings a database to this program's schema, one transaction for each step, and refuses one that a newer program or another one has written.
+// Brings a database to this program's schema, in one transaction, and refuses one that a newer program or another one has written.
 
 import { type Kysely, sql } from 'kysely';
 import { up as first } from './migrations/0001-first.ts';
@@ -11,8 +11,10 @@ import { up as grants } from './migrations/0007-grants.ts';
 import { up as armRoleAssignments } from './migrations/0008-arm-role-assignments.ts';
 import type { Connection } from './sqlite.ts';
 
+export type Migration = (db: Kysely<unknown>) => Promise<void>;
+
 /** In order; the position is the version, starting at 1. */
-const MIGRATIONS: readonly ((db: Kysely<unknown>) => Promise<void>)[] = [
+export const MIGRATIONS: readonly Migration[] = [
   first,
   rotationAndExchangeKeys,
   networkRules,
@@ -23,38 +25,48 @@ const MIGRATIONS: readonly ((db: Kysely<unknown>) => Promise<void>)[] = [
   armRoleAssignments,
 ];
 
+/** What this program writes. */
+export const SCHEMA = MIGRATIONS.length;
+
 /** 'STRG' in ASCII: marks the file as ours (PRAGMA application_id). */
 const APPLICATION_ID = 0x53545247;
 
 /** The schema of a database that is ours, 0 when it is empty. Throws an Error for the operator when it is another program's, or a newer one's. */
-export async function schemaOf(connection: Connection): Promise<number> {
+export async function schemaOf(connection: Connection, known = SCHEMA): Promise<number> {
   const db = connection.db as unknown as Kysely<unknown>;
   const version = await pragma(db, 'user_version');
   const application = await pragma(db, 'application_id');
   if (application !== APPLICATION_ID && (application !== 0 || (await hasTables(db)))) {
     throw new Error('the database file was not written by Strongroom; nothing was changed');
   }
-  if (version > MIGRATIONS.length) {
-    throw new Error(`the database has schema ${version} and this program knows ${MIGRATIONS.length}: a newer Strongroom wrote it`);
+  if (version > known) {
+    throw new Error(`the database has schema ${version} and this program knows ${known}: a newer Strongroom wrote it`);
   }
   return version;
 }
 
-export async function migrate(connection: Connection): Promise<void> {
-  const version = await schemaOf(connection);
+/**
+ * All the way or not at all. A database that exists already is copied first: `keep` is given its schema, and nothing changes when it throws.
+ * `migrations` are this program's unless a test brings others.
+ */
+export async function migrate(
+  connection: Connection,
+  keep: (schema: number) => void = () => undefined,
+  migrations: readonly Migration[] = MIGRATIONS,
+): Promise<void> {
+  const version = await schemaOf(connection, migrations.length);
+  if (version >= migrations.length) return;
+  if (version > 0) keep(version);
   // A migration speaks of the schema of its own time, not of today's.
   const db = connection.db as unknown as Kysely<unknown>;
-  for (const [index, up] of MIGRATIONS.entries()) {
-    if (index < version) continue;
-    connection.exec('BEGIN IMMEDIATE');
-    try {
-      await up(db);
-      connection.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${index + 1}`);
-      connection.exec('COMMIT');
-    } catch (error) {
-      connection.exec('ROLLBACK');
-      throw error;
-    }
+  connection.exec('BEGIN IMMEDIATE');
+  try {
+    for (const up of migrations.slice(version)) await up(db);
+    connection.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${migrations.length}`);
+    connection.exec('COMMIT');
+  } catch (error) {
+    connection.exec('ROLLBACK');
+    throw error;
   }
 }
 

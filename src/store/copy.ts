@@ -1,0 +1,31 @@
+// A whole copy of an embedded database as it is at one moment, while it is read and written.
+
+import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Connection } from './sqlite.ts';
+
+/** Writes the copy beside its place, syncs it, and puts it there in one step; an older file there is replaced. Blocks for as long as it takes. */
+export function copyDatabase(connection: Connection, file: string): void {
+  const draft = `${file}.new`;
+  rmSync(draft, { force: true });
+  try {
+    // A read transaction of SQLite's own: what is committed meanwhile is not in it.
+    connection.exec(`VACUUM INTO '${draft.replaceAll("'", "''")}'`);
+    chmodSync(draft, 0o600);
+    sync(draft);
+    renameSync(draft, file);
+    if (process.platform !== 'win32') sync(dirname(file));
+  } catch (failure) {
+    rmSync(draft, { force: true });
+    throw failure;
+  }
+}
+
+function sync(path: string): void {
+  const handle = openSync(path, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
