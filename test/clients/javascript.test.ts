@@ -1,5 +1,5 @@
 // The Azure SDK for JavaScript, set up by `connect env` and `connect js` and nothing else, lives through a managed HSM from its group to its purge.
-// The stories are javascript-story.ts and javascript-keys-story.ts, each in a process of its own: Node reads NODE_EXTRA_CA_CERTS only when it starts.
+// The stories are javascript-story.ts, javascript-keys-story.ts and javascript-revocation-story.ts, each in a process of its own: Node reads NODE_EXTRA_CA_CERTS only when it starts.
 
 import assert from 'node:assert/strict';
 import { symlink, writeFile } from 'node:fs/promises';
@@ -36,4 +36,12 @@ test('the JavaScript SDK does everything with RSA, EC and symmetric keys, with c
   await symlink(resolve(import.meta.dirname, '../../node_modules'), join(stage.folder, 'node_modules'));
   const story = [process.execPath, resolve(import.meta.dirname, 'javascript-keys-story.ts'), join(stage.folder, 'strongroom.mjs')];
   toldToTheEnd(await stage.run([...story, OPEN, CLOSED]));
+});
+
+test('when its tokens are revoked the JavaScript SDK answers the claims challenge and goes on', async (t) => {
+  const stage = await setStage(t, 'js', 'strongroom.mjs');
+  if (stage === undefined) return;
+  await symlink(resolve(import.meta.dirname, '../../node_modules'), join(stage.folder, 'node_modules'));
+  const story = [process.execPath, resolve(import.meta.dirname, 'javascript-revocation-story.ts'), join(stage.folder, 'strongroom.mjs')];
+  toldToTheEnd(await stage.run([...story, OPEN]));
 });
