@@ -3,6 +3,7 @@
 import * as v from 'valibot';
 import type { Call, ServedRow, Visit } from '../core/route.ts';
 import type { Habits } from './dialects.ts';
+import { readJson } from './json.ts';
 
 /** What a request carries, as plain data that can cross threads. */
 export interface Carried {
@@ -28,12 +29,9 @@ export function readQuery(query: unknown): Readonly<Record<string, string>> {
 export function readBody(bytes: Buffer | undefined, contentType: string | undefined, habits: Habits): unknown {
   if (bytes === undefined || bytes.length === 0) return undefined;
   if (contentType?.toLowerCase().startsWith(FORM)) return formFields(bytes);
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    // The parser's message quotes the body, and the body may be a key.
-    throw habits.malformed('The request body is not valid JSON.', false);
-  }
+  const read = readJson(bytes);
+  if ('wrong' in read) throw habits.malformed(`The request body ${read.wrong}.`, false);
+  return read.value;
 }
 
 function formFields(bytes: Buffer): Record<string, string> {
