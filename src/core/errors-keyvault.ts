@@ -35,6 +35,13 @@ export function clientNotAuthorized(address: string): Failure {
   return new Failure(403, 'Forbidden', message, { inner: 'ForbiddenByFirewall' });
 }
 
+/** The service's own words for this are not recorded. */
+export function keysThroughManagerNotAllowed(): Failure {
+  const message =
+    'Keys of this managed HSM cannot be managed through the resource manager: its setting AllowKeyManagementOperationsThroughARM is false. One of its administrators can turn it on (PATCH /settings/AllowKeyManagementOperationsThroughARM).';
+  return new Failure(403, 'Forbidden', message);
+}
+
 export function operationNotPermitted(operation: string): Failure {
   return new Failure(403, 'Forbidden', `Operation ${operation} is not permitted on this key.`, { inner: 'KeyOperationForbidden' });
 }

@@ -6,6 +6,7 @@ import type { Reader, Writer } from '../store/store.ts';
 import { addAssignment } from './access/assignments.ts';
 import { ADMINISTRATOR } from './access/built-in-roles.ts';
 import { accessTag } from './access/grants.ts';
+import { managerKeys } from './manager-keys.ts';
 import { domainTag, HSMS_TAG } from './pool.ts';
 import type { HsmParts } from './world.ts';
 
@@ -26,8 +27,11 @@ export interface NewHsm {
 export type HsmChanges = Pick<NewHsm, 'purgeProtection' | 'network'>;
 
 /** The functions that the resource manager is handed. */
-export function hsmPort({ crypto, clock }: Pick<HsmParts, 'crypto' | 'clock'>) {
+export function hsmPort(parts: HsmParts) {
+  const { crypto, clock } = parts;
   return {
+    keys: managerKeys(parts),
+
     /** A new HSM: not activated, with a domain key of its own, and its administrators at `/`. */
     async provision(writer: Writer, hsm: NewHsm): Promise<void> {
       await writer

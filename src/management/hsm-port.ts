@@ -1,7 +1,7 @@
 // What the resource manager asks of the data plane. The two rooms share nothing but this and the id of an HSM.
 
 import type { NetworkRules } from '../core/network-rules.ts';
-import type { Reader, Writer } from '../store/store.ts';
+import type { Reader, Store, Writer } from '../store/store.ts';
 
 export interface NewHsm {
   readonly id: string;
@@ -13,6 +13,32 @@ export interface NewHsm {
   readonly network: NetworkRules;
 }
 
+export interface ManagerKey {
+  readonly name: string;
+  readonly version: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly properties: Readonly<Record<string, unknown>>;
+}
+
+export interface ManagerKeyPage {
+  readonly keys: readonly ManagerKey[];
+  readonly next: string | undefined;
+}
+
+/** Keys of an HSM that is active and whose setting allows this; all throw otherwise. */
+export interface ManagerKeys {
+  list(hsmId: string, after: string): Promise<ManagerKeyPage>;
+  versions(hsmId: string, name: string, after: string): Promise<ManagerKeyPage>;
+  find(hsmId: string, name: string, version: string | undefined): Promise<ManagerKey>;
+  createIfAbsent(
+    write: Store['write'],
+    hsmId: string,
+    name: string,
+    properties: unknown,
+    tags: Readonly<Record<string, string>> | undefined,
+  ): Promise<ManagerKey>;
+}
+
 /** Each change is one step inside the caller's transaction. */
 export interface HsmPort {
   provision(writer: Writer, hsm: NewHsm): Promise<void>;
@@ -22,4 +48,5 @@ export interface HsmPort {
   purge(writer: Writer, id: string): Promise<void>;
   /** Whether its security domain has been downloaded and confirmed. */
   isActivated(read: Reader, id: string): Promise<boolean>;
+  readonly keys: ManagerKeys;
 }

@@ -5,8 +5,10 @@ import { listPermissions } from './authorization/permissions.ts';
 import { deleteRoleAssignment, getRoleAssignment, listRoleAssignments, putRoleAssignment } from './authorization/role-assignments.ts';
 import { getRoleDefinition, listRoleDefinitions } from './authorization/role-definitions.ts';
 import { deleteHsm, getDeletedHsm, listDeletedHsms, purgeHsm } from './managed-hsms/delete.ts';
+import { getHsmKey, getHsmKeyVersion, listHsmKeys, listHsmKeyVersions, putHsmKey } from './managed-hsms/keys.ts';
+import { deleteConnection, getConnection, listConnections, putConnection } from './managed-hsms/private-endpoints.ts';
 import { patchHsm, putHsm } from './managed-hsms/put.ts';
-import { checkName, getHsm, listHsms, listPrivateEndpointConnections, listPrivateLinkResources, listRegions } from './managed-hsms/read.ts';
+import { checkName, getHsm, listHsms, listPrivateLinkResources, listRegions } from './managed-hsms/read.ts';
 import { cloudMetadata } from './metadata.ts';
 import { operationResult } from './operations.ts';
 import { deleteGroup, getGroup, headGroup, listGroups, patchGroup, putGroup } from './resource-groups.ts';
@@ -101,7 +103,15 @@ export const armRows: readonly ArmRow[] = [
   writes('DELETE', HSM,                                       'Microsoft.KeyVault/managedHSMs/delete',            deleteHsm),
   reads ('GET',    `${HSM}/regions`,                          'Microsoft.KeyVault/managedHSMs/read',              listRegions),
   reads ('GET',    `${HSM}/privateLinkResources`,             'Microsoft.KeyVault/managedHSMs/privateLinkResources/read', listPrivateLinkResources),
-  reads ('GET',    `${HSM}/privateEndpointConnections`,       'Microsoft.KeyVault/managedHSMs/privateEndpointConnections/read', listPrivateEndpointConnections),
+  reads ('GET',    `${HSM}/privateEndpointConnections`,             'Microsoft.KeyVault/managedHSMs/privateEndpointConnections/read',   listConnections),
+  reads ('GET',    `${HSM}/privateEndpointConnections/:connection`, 'Microsoft.KeyVault/managedHSMs/privateEndpointConnections/read',   getConnection),
+  writes('PUT',    `${HSM}/privateEndpointConnections/:connection`, 'Microsoft.KeyVault/managedHSMs/privateEndpointConnections/write',  putConnection),
+  writes('DELETE', `${HSM}/privateEndpointConnections/:connection`, 'Microsoft.KeyVault/managedHSMs/privateEndpointConnections/delete', deleteConnection),
+  reads ('GET',    `${HSM}/keys`,                             'Microsoft.KeyVault/managedHSMs/keys/read',         listHsmKeys),
+  reads ('GET',    `${HSM}/keys/:key`,                        'Microsoft.KeyVault/managedHSMs/keys/read',         getHsmKey),
+  writes('PUT',    `${HSM}/keys/:key`,                        'Microsoft.KeyVault/managedHSMs/keys/write',        putHsmKey),
+  reads ('GET',    `${HSM}/keys/:key/versions`,               'Microsoft.KeyVault/managedHSMs/keys/versions/read', listHsmKeyVersions),
+  reads ('GET',    `${HSM}/keys/:key/versions/:version`,      'Microsoft.KeyVault/managedHSMs/keys/versions/read', getHsmKeyVersion),
   reads ('POST',   `${SUB}/${KV}/checkMhsmNameAvailability`,  'Microsoft.KeyVault/checkMhsmNameAvailability/read', checkName),
   reads ('GET',    `${SUB}/${KV}/deletedManagedHSMs`,         'Microsoft.KeyVault/deletedManagedHsms/read',       listDeletedHsms),
   reads ('GET',    DELETED,                                   'Microsoft.KeyVault/locations/deletedManagedHsms/read', getDeletedHsm),

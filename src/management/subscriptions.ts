@@ -68,6 +68,8 @@ export const listLocations = operation(nothingElse, ({ place }: ArmReads) => ({
 const PROVIDERS: Readonly<Record<string, readonly string[]>> = {
   'Microsoft.KeyVault': [
     'managedHSMs',
+    'managedHSMs/keys',
+    'managedHSMs/keys/versions',
     'deletedManagedHSMs',
     'locations',
     'locations/deletedManagedHSMs',

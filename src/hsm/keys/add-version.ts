@@ -33,7 +33,7 @@ export interface NewVersion {
 }
 
 /** Adds the version in a transaction of its own. */
-export function addVersion({ hsm, write, clock }: ActiveWrites, version: NewVersion): Promise<KeyVersion> {
+export function addVersion({ hsm, write, clock }: Pick<ActiveWrites, 'hsm' | 'write' | 'clock'>, version: NewVersion): Promise<KeyVersion> {
   return write((writer) => insertVersion(writer, hsm, clock, version));
 }
 

@@ -53,7 +53,7 @@ function showsKeySize(apiVersion: string | undefined): boolean {
   return apiVersion?.startsWith('2026') ?? false;
 }
 
-function attributesOf(hsm: Hsm, { created, enabled, exp, release, nbf, updated }: KeyVersion) {
+export function attributesOf(hsm: Hsm, { created, enabled, exp, release, nbf, updated }: KeyVersion) {
   return {
     created,
     enabled,

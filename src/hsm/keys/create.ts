@@ -10,12 +10,13 @@ import { addVersion } from './add-version.ts';
 import { Attributes, Tags } from './attributes.ts';
 import { keyBundle } from './bundles.ts';
 import { KeyOps, keyOpsFor } from './key-ops.ts';
+import type { KeyVersion } from './key-version.ts';
 import { KeyPath, nameKey, newVersion } from './names.ts';
 import { newRelease, ReleasePolicyBody, termsOf } from './release-policy.ts';
 
 const Count = v.nullish(v.pipe(v.number(), v.integer()));
 
-const CreateBody = v.object({
+export const CreateBody = v.object({
   kty: v.string(),
   key_size: Count,
   public_exponent: Count,
@@ -27,22 +28,30 @@ const CreateBody = v.object({
   release_policy: ReleasePolicyBody,
 });
 
-type CreateRequest = v.InferOutput<typeof CreateBody>;
+export type CreateRequest = v.InferOutput<typeof CreateBody>;
 
 export const createKey = operation(
   { path: KeyPath, query: v.unknown(), body: CreateBody },
-  async (world: ActiveWrites, { path, body, apiVersion }) => {
-    const { hsm, crypto } = world;
-    const spec = specOf(body, apiVersion);
-    const keyOps = keyOpsFor(spec.kty, body.key_ops);
-    const release = newRelease(body.attributes?.exportable, keyOps, body.release_policy);
-    const version = newVersion();
-    const made = await crypto.generate(hsm.domain, { hsmId: hsm.id, name: nameKey(path.name), version }, spec, termsOf(release));
-    const { attributes, tags } = body;
-    const key = await addVersion(world, { name: path.name, version, made, keyOps, attributes: attributes ?? {}, tags, release });
-    return keyBundle(hsm, key, apiVersion);
-  },
+  async (world: ActiveWrites, { path, body, apiVersion }) =>
+    keyBundle(world.hsm, await newKey(world, path.name, body, apiVersion), apiVersion),
 );
+
+/** Makes the material, and then the version in a transaction of its own. */
+export async function newKey(
+  world: Pick<ActiveWrites, 'hsm' | 'crypto' | 'clock' | 'write'>,
+  name: string,
+  body: CreateRequest,
+  apiVersion: string | undefined,
+): Promise<KeyVersion> {
+  const { hsm, crypto } = world;
+  const spec = specOf(body, apiVersion);
+  const keyOps = keyOpsFor(spec.kty, body.key_ops);
+  const release = newRelease(body.attributes?.exportable, keyOps, body.release_policy);
+  const version = newVersion();
+  const made = await crypto.generate(hsm.domain, { hsmId: hsm.id, name: nameKey(name), version }, spec, termsOf(release));
+  const { attributes, tags } = body;
+  return addVersion(world, { name, version, made, keyOps, attributes: attributes ?? {}, tags, release });
+}
 
 /** Every kty becomes the HSM's own kind, as the live service does without a word. Keys of the map are lower case. */
 const SPECS: ReadonlyMap<string, (body: CreateRequest) => KeySpec> = new Map([

@@ -4,7 +4,7 @@ import * as v from 'valibot';
 import { fromBase64url, toBase64url } from '../../core/encoding.ts';
 import { badParameter } from '../../core/errors-keyvault.ts';
 
-const LARGEST_PAGE = 25;
+export const LARGEST_PAGE = 25;
 
 const INVALID_COUNT = `maxresults is a number from 1 to ${LARGEST_PAGE}.`;
 

@@ -35,32 +35,44 @@ export const listVersions = operation(
   async ({ hsm, read }: ActiveReads, { path, query }) => {
     const start = startOf(query);
     if (!/^\d{0,9}$/.test(start)) throw badParameter('$skiptoken is not valid: take it from nextLink as it is.');
-    const key = await read
-      .selectFrom('keys')
-      .select('name')
-      .where('hsm_id', '=', hsm.id)
-      .where('name_key', '=', nameKey(path.name))
-      .where('deleted_at', 'is', null)
-      .executeTakeFirst();
-    if (key === undefined) return { value: [] };
-    const rows = await read
-      .selectFrom('key_versions')
-      .selectAll()
-      .where('hsm_id', '=', hsm.id)
-      .where('name_key', '=', nameKey(path.name))
-      .where('sequence', '>', Number(start))
-      .orderBy('sequence')
-      .limit(query.maxresults + 1)
-      .execute();
+    const versions = await versionsAfter(read, hsm, path.name, Number(start), query.maxresults + 1);
     return pageOf(
-      `${keyAddress(hsm, key.name)}/versions`,
+      `${keyAddress(hsm, versions[0]?.key.name ?? path.name)}/versions`,
       query,
-      rows,
-      (row) => keyItem(hsm, keyVersionOf(hsm, key.name, row), true),
-      (row) => String(row.sequence),
+      versions,
+      ({ key }) => keyItem(hsm, key, true),
+      ({ sequence }) => String(sequence),
     );
   },
 );
+
+/** Versions of a live key in the order in which they were made, from behind the one with that sequence; none when there is no such key. */
+export async function versionsAfter(
+  read: Reader,
+  hsm: Hsm,
+  name: string,
+  sequence: number,
+  limit: number,
+): Promise<readonly { readonly key: KeyVersion; readonly sequence: number }[]> {
+  const key = await read
+    .selectFrom('keys')
+    .select('name')
+    .where('hsm_id', '=', hsm.id)
+    .where('name_key', '=', nameKey(name))
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst();
+  if (key === undefined) return [];
+  const rows = await read
+    .selectFrom('key_versions')
+    .selectAll()
+    .where('hsm_id', '=', hsm.id)
+    .where('name_key', '=', nameKey(name))
+    .where('sequence', '>', sequence)
+    .orderBy('sequence')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({ key: keyVersionOf(hsm, key.name, row), sequence: row.sequence }));
+}
 
 export interface ListedKey {
   readonly key: KeyVersion;

@@ -21,7 +21,7 @@ export interface RotationPolicy {
 
 const Text = v.nullish(v.string());
 
-const PolicyBody = v.object({
+export const PolicyBody = v.object({
   lifetimeActions: v.nullish(
     v.array(
       v.object({
@@ -47,28 +47,28 @@ export const getRotationPolicy = operation(
 /** An empty policy clears the one that is there. */
 export const putRotationPolicy = operation(
   { path: KeyPath, query: v.unknown(), body: PolicyBody },
-  ({ hsm, write, clock }: ActiveWrites, { path, body }) =>
-    write(async (writer) => {
-      const key = await readVersion(writer, hsm, path.name, undefined);
-      if (key === undefined) throw keyNotFound(keyAddress(hsm, path.name));
-      const now = clock.now();
-      const policy = checkedPolicy(body, seconds(now));
-      const place = { hsm_id: hsm.id, name_key: nameKey(key.name) };
-      if (policy.expiryTime === undefined && policy.trigger === undefined) {
-        await writer.deleteFrom('rotation_policies').where('hsm_id', '=', place.hsm_id).where('name_key', '=', place.name_key).execute();
-        return UNSET;
-      }
-      const values = { policy_json: JSON.stringify(policy), updated: seconds(now) };
-      await writer
-        .insertInto('rotation_policies')
-        .values({ ...place, ...values, created: seconds(now), due_at: null })
-        .onConflict((row) => row.columns(['hsm_id', 'name_key']).doUpdateSet(values))
-        .execute();
-      await schedule(writer, hsm, key.name);
-      const row = await policyRow(writer, hsm, key.name);
-      return row === undefined ? UNSET : wirePolicy(key.name, row);
-    }),
+  ({ hsm, write, clock }: ActiveWrites, { path, body }) => write((writer) => setPolicy(writer, hsm, clock.now(), path.name, body)),
 );
+
+export async function setPolicy(writer: Writer, hsm: Hsm, now: number, name: string, body: v.InferOutput<typeof PolicyBody>) {
+  const key = await readVersion(writer, hsm, name, undefined);
+  if (key === undefined) throw keyNotFound(keyAddress(hsm, name));
+  const policy = checkedPolicy(body, seconds(now));
+  const place = { hsm_id: hsm.id, name_key: nameKey(key.name) };
+  if (policy.expiryTime === undefined && policy.trigger === undefined) {
+    await writer.deleteFrom('rotation_policies').where('hsm_id', '=', place.hsm_id).where('name_key', '=', place.name_key).execute();
+    return UNSET;
+  }
+  const values = { policy_json: JSON.stringify(policy), updated: seconds(now) };
+  await writer
+    .insertInto('rotation_policies')
+    .values({ ...place, ...values, created: seconds(now), due_at: null })
+    .onConflict((row) => row.columns(['hsm_id', 'name_key']).doUpdateSet(values))
+    .execute();
+  await schedule(writer, hsm, key.name);
+  const row = await policyRow(writer, hsm, key.name);
+  return row === undefined ? UNSET : wirePolicy(key.name, row);
+}
 
 export async function policyOf(read: Pick<Reader, 'selectFrom'>, hsm: Hsm, name: string): Promise<RotationPolicy | undefined> {
   const row = await policyRow(read, hsm, name);

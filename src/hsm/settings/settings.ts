@@ -13,7 +13,8 @@ interface Setting {
 }
 
 /** The live service has this one alone. */
-const SETTINGS: readonly Setting[] = [{ name: 'AllowKeyManagementOperationsThroughARM', type: 'boolean', initial: 'false' }];
+const THROUGH_MANAGER: Setting = { name: 'AllowKeyManagementOperationsThroughARM', type: 'boolean', initial: 'false' };
+const SETTINGS: readonly Setting[] = [THROUGH_MANAGER];
 
 const NamePath = v.object({ name: v.string() });
 
@@ -48,7 +49,12 @@ function settingNamed(name: string): Setting {
   return found;
 }
 
-async function wireSetting(read: Reader, hsmId: string, { name, type, initial }: Setting) {
+/** Whether keys of the HSM may be made and seen through the resource manager. Inside a transaction, its own changes count. */
+export async function allowsKeysThroughManager(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<boolean> {
+  return (await wireSetting(read, hsmId, THROUGH_MANAGER)).value === 'true';
+}
+
+async function wireSetting(read: Pick<Reader, 'selectFrom'>, hsmId: string, { name, type, initial }: Setting) {
   const row = await read.selectFrom('hsm_settings').select('value').where('hsm_id', '=', hsmId).where('name', '=', name).executeTakeFirst();
   return { name, type, value: row?.value ?? initial };
 }

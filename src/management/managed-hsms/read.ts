@@ -3,7 +3,8 @@
 import * as v from 'valibot';
 import { armResourceNotFound } from '../../core/errors-arm.ts';
 import { operation } from '../../core/route.ts';
-import type { ArmReads } from '../world.ts';
+import type { Reader } from '../../store/store.ts';
+import type { ArmReads, Place } from '../world.ts';
 import { isHsmName, NAME_RULE } from './check.ts';
 import { hsmNamed } from './put.ts';
 import { HsmPath, type HsmRow, hsmId, wireHsm } from './shapes.ts';
@@ -98,17 +99,11 @@ export const listPrivateLinkResources = operation(
   },
 );
 
-/** There are none: nothing here can be reached over a private endpoint. */
-export const listPrivateEndpointConnections = operation(
-  { path: HsmPath, query: v.unknown(), body: v.unknown() },
-  async (world: ArmReads, { path }) => {
-    await liveHsm(world, path.hsm);
-    return { value: [] };
-  },
-);
-
 /** The HSM of this name in this group, not deleted. */
-export async function liveHsm({ read, place }: ArmReads, name: string): Promise<HsmRow> {
+export async function liveHsm(
+  { read, place }: { readonly read: Pick<Reader, 'selectFrom'>; readonly place: Place },
+  name: string,
+): Promise<HsmRow> {
   const row = await hsmNamed(read, name);
   const isThere = row?.deleted_at === null && row.subscription_id === place.subscriptionId && row.group_key === place.group.toLowerCase();
   if (row === undefined || !isThere) throw armResourceNotFound(`Microsoft.KeyVault/managedHSMs/${name}`, place.group);

@@ -14,6 +14,16 @@ export interface KeptSettings {
   readonly initialAdminObjectIds: readonly string[];
   readonly networkAcls: NetworkAcls;
   readonly publicNetworkAccess: 'Enabled' | 'Disabled';
+  readonly privateEndpointConnections?: readonly PrivateEndpointConnection[];
+}
+
+export interface PrivateEndpointConnection {
+  readonly name: string;
+  /** Resource id of the private endpoint. */
+  readonly endpointId: string;
+  readonly status: 'Pending' | 'Approved' | 'Rejected' | 'Disconnected';
+  readonly description: string;
+  readonly etag: string;
 }
 
 export interface NetworkAcls {
@@ -95,7 +105,7 @@ const ACTIVATION = {
 } as const;
 
 export function wireHsm(row: HsmRow, { urls, tenantId }: { readonly urls: Urls; readonly tenantId: string }, active: boolean) {
-  const { initialAdminObjectIds, networkAcls, publicNetworkAccess } = settingsOf(row);
+  const { initialAdminObjectIds, networkAcls, publicNetworkAccess, privateEndpointConnections = [] } = settingsOf(row);
   return {
     id: hsmId(row),
     name: row.name,
@@ -122,8 +132,24 @@ export function wireHsm(row: HsmRow, { urls, tenantId }: { readonly urls: Urls; 
       statusMessage: 'The Managed HSM is provisioned and ready to use.',
       networkAcls,
       publicNetworkAccess,
+      ...(privateEndpointConnections.length === 0
+        ? {}
+        : { privateEndpointConnections: privateEndpointConnections.map((connection) => wireConnection(hsmId(row), connection)) }),
       regions: [],
       securityDomainProperties: active ? ACTIVATION.active : ACTIVATION.waiting,
+    },
+  };
+}
+
+/** As an HSM shows it among its properties; by itself it has a name and a type besides. */
+export function wireConnection(place: string, { name, endpointId, status, description, etag }: PrivateEndpointConnection) {
+  return {
+    id: `${place}/privateEndpointConnections/${name}`,
+    etag,
+    properties: {
+      privateEndpoint: { id: endpointId },
+      privateLinkServiceConnectionState: { status, description, actionsRequired: 'None' },
+      provisioningState: status === 'Disconnected' ? 'Disconnected' : 'Succeeded',
     },
   };
 }
