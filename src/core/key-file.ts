@@ -10,6 +10,9 @@ const KEY_BAG = '1.2.840.113549.1.12.10.1.1';
 const SHROUDED_KEY_BAG = '1.2.840.113549.1.12.10.1.2';
 const DATA = '1.2.840.113549.1.7.1';
 
+/** In UTF-8 when it is bytes; undefined when there is none. */
+type Password = string | Buffer | undefined;
+
 /** Why a file gave no key. `protected`: it wants a password and got none. */
 export class KeyFileError extends Error {
   override readonly name = 'KeyFileError';
@@ -22,7 +25,7 @@ export class KeyFileError extends Error {
 }
 
 /** The one private key of the file. Throws KeyFileError, with words that can follow the file's name. */
-export async function openKeyFile(file: Uint8Array, password: string | undefined): Promise<KeyObject> {
+export async function openKeyFile(file: Uint8Array, password: Password): Promise<KeyObject> {
   if (file.length > LONGEST) throw unreadable('it is too long for a key');
   if (Buffer.from(file.buffer, file.byteOffset, file.length).includes('-----BEGIN '))
     return openKey({ key: file, format: 'pem' }, password);
@@ -34,7 +37,7 @@ type EncodedKey =
   | { readonly key: Uint8Array; readonly format: 'pem' }
   | { readonly key: Uint8Array; readonly format: 'der'; readonly type: 'pkcs8' };
 
-function openKey({ key, ...encoding }: EncodedKey, password: string | undefined): KeyObject {
+function openKey({ key, ...encoding }: EncodedKey, password: Password): KeyObject {
   try {
     return createPrivateKey({ key: Buffer.from(key), ...encoding, ...(password === undefined ? {} : { passphrase: password }) });
   } catch (error) {
@@ -69,7 +72,7 @@ function isPkcs12(file: Uint8Array): boolean {
  * Only the key is taken out, and OpenSSL opens it: PBES2 and the older PKCS#12 schemes with 3DES. The certificates, which some programs still encrypt
  * with RC2, are not looked at; and the file's MAC is not checked, since a key that was changed is refused for what it is.
  */
-async function openPkcs12(file: Uint8Array, password: string | undefined): Promise<KeyObject> {
+async function openPkcs12(file: Uint8Array, password: Password): Promise<KeyObject> {
   const bags = await keyBags(file);
   const [bag] = bags;
   if (bag === undefined || bags.length > 1) {

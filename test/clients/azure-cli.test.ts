@@ -2,7 +2,7 @@
 // One story, because az takes a second or two for each command; each chapter is a test of its own.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'node:test';
@@ -168,6 +168,33 @@ suite('azure-cli', () => {
       const sealed = await az(on, 'keyvault', 'key', 'encrypt', ...place, '--value', 'attack at dawn', '--data-type', 'plaintext');
       const opened = await az(on, 'keyvault', 'key', 'decrypt', ...place, '--value', sealed.result, '--data-type', 'plaintext');
       assert.equal(opened.result, 'attack at dawn');
+    },
+    'data plane',
+  );
+
+  chapter(
+    'a key of one’s own is wrapped for a key exchange key, and comes in as a .byok file; one in PEM comes in as it is',
+    async (on) => {
+      const at = (name: string): string => join(on.service.folder, name);
+      const kek = ['--hsm-name', HSM, '--name', 'kek'];
+      await az(on, 'keyvault', 'key', 'create', ...kek, '--kty', 'RSA-HSM', '--size', '2048', '--ops', 'import');
+      writeFileSync(at('kek.json'), JSON.stringify(await az(on, 'keyvault', 'key', 'show', ...kek)));
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'secp384r1' });
+      writeFileSync(at('mine.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+      const files = ['--key', at('mine.pem'), '--kek', at('kek.json'), '--out', at('mine.byok')];
+      const wrapped = await on.service.command('byok', 'wrap', ...files);
+      assert.equal(wrapped.status, 0, wrapped.stderr);
+      const place = ['--hsm-name', HSM, '--name', 'mine', '--kty', 'EC', '--curve', 'P-384'];
+      const brought = await az(on, 'keyvault', 'key', 'import', ...place, '--byok-file', at('mine.byok'));
+      const plain = await az(on, 'keyvault', 'key', 'import', '--hsm-name', HSM, '--name', 'plain', '--pem-file', at('mine.pem'));
+      const { x = '', y = '' } = privateKey.export({ format: 'jwk' });
+      for (const { key } of [brought, plain]) {
+        assert.deepEqual([key.kty, key.crv], ['EC-HSM', 'P-384']);
+        assert.deepEqual(
+          [Buffer.from(key.x, 'base64'), Buffer.from(key.y, 'base64')],
+          [Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')],
+        );
+      }
     },
     'data plane',
   );

@@ -36,7 +36,7 @@ const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'audit-command.ts': ['audit', 'core', 'store', 'connection-file.ts', 'config.ts'],
   'doctor.ts': ['core', 'shell', 'connection-file.ts'],
   'quickstart.ts': ['core', 'shell', 'connection-file.ts', 'config.ts'],
-  'byok.ts': ['core', 'crypto', 'shell', 'config.ts'],
+  'byok.ts': ['core', 'crypto', 'shell', 'terminal'],
   'cli.ts': [
     'core',
     'shell',

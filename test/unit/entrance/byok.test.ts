@@ -2,10 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { createHmac, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { runByok } from '../../../src/byok.ts';
-import { UsageError } from '../../../src/config.ts';
 import type { KeyAtRest } from '../../../src/crypto/types.ts';
+import { UsageError } from '../../../src/terminal/usage-error.ts';
 import { ScriptedHost } from '../cmdlets/scripted-host.ts';
 import { curves, ecPair, openSafe, rsaPair } from '../crypto/safe.ts';
 
@@ -20,6 +23,10 @@ function hostWith(files: Readonly<Record<string, string | Uint8Array>>): Scripte
   const host = new ScriptedHost();
   for (const [name, content] of Object.entries({ 'kek.json': bundle, ...files })) host.files.set(host.resolve(name), content);
   return host;
+}
+
+function standard(base64url: string): string {
+  return Buffer.from(base64url, 'base64url').toString('base64');
 }
 
 function pem(key: KeyObject, more: object = {}): string {
@@ -73,27 +80,23 @@ test('the bytes of a symmetric key are wrapped when they are said to be such', a
   assert.match(written.errors.join(''), /warning: every byte of 'key' is a character/);
 });
 
-test('a protected key is opened with a passphrase that is asked for, or read from a file or from stdin', async () => {
-  const key = pem(ecPair('P-256').privateKey, { cipher: 'aes-256-cbc', passphrase: 'open, sesame' });
-  const asked = hostWith({ key });
-  asked.secrets.push('open, sesame');
-  await runByok(wrap, asked);
-  assert.equal(broughtIn(asked, 'EC').material.kty, 'EC-HSM');
-
-  const fromFile = hostWith({ key, passphrase: 'open, sesame\r\nsomething else\n' });
-  await runByok([...wrap, '--passphrase-file', 'passphrase'], fromFile);
-  assert.equal(broughtIn(fromFile, 'EC').material.kty, 'EC-HSM');
-
-  const fromStdin = hostWith({ key });
-  fromStdin.secrets.push('open, sesame');
-  await runByok([...wrap, '--passphrase-file', '-'], fromStdin);
-  assert.equal(broughtIn(fromStdin, 'EC').material.kty, 'EC-HSM');
-
-  const wrong = hostWith({ key });
-  wrong.secrets.push('wrong');
-  await assert.rejects(runByok(wrap, wrong), { message: "cannot take the key from 'key': the password does not open it" });
-  await assert.rejects(runByok(wrap, hostWith({ key })), { message: "cannot take the key from 'key': it is protected by a password" });
-  await assert.rejects(runByok([...wrap, '--passphrase-file', 'empty'], hostWith({ key, empty: '\n' })), /no passphrase in 'empty'/);
+test('a protected key is opened with a passphrase from where it was said to be', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'strongroom-byok-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const from = (text: string) => {
+    writeFileSync(join(folder, 'passphrase'), text);
+    return ['--passphrase-from', `file:${join(folder, 'passphrase')}`] as const;
+  };
+  const key = pem(ecPair('P-256').privateKey, { cipher: 'aes-256-cbc', passphrase: 'ouvre-toi, sésame' });
+  const host = hostWith({ key });
+  await runByok([...wrap, ...from('ouvre-toi, sésame\r\n')], host);
+  assert.equal(broughtIn(host, 'EC').material.kty, 'EC-HSM');
+  await assert.rejects(runByok([...wrap, ...from('wrong')], hostWith({ key })), {
+    message: "cannot take the key from 'key': the password does not open it",
+  });
+  await assert.rejects(runByok([...wrap, ...from('\n')], hostWith({ key })), /holds no passphrase/);
+  // A test has no terminal at which anybody could type it.
+  await assert.rejects(runByok(wrap, hostWith({ key })), /nobody is here to type the passphrase; say where it is with --passphrase-from/);
 });
 
 test('the key exchange key may be PEM with a kid, a JSON Web Key, or a key as the HSM shows it', async () => {
@@ -104,6 +107,8 @@ test('the key exchange key may be PEM with a kid, a JSON Web Key, or a key as th
     [JSON.stringify({ ...jwk, kid }), []],
     [JSON.stringify(jwk), ['--kid', kid]],
     [bundle, ['--kid', kid]],
+    // As `az keyvault key show` prints it.
+    [JSON.stringify({ attributes: {}, key: { crv: null, e, keyOps: ['import'], kid, kty: 'RSA-HSM', n: standard(n) } }), []],
   ] as const) {
     const host = hostWith({ key, 'kek.json': content });
     await runByok([...wrap, ...more], host);
@@ -168,7 +173,8 @@ test('arguments that are missing, unknown or a secret are refused with the usage
     ['wrap', '--key', 'a'],
     [...wrap, 'more'],
     [...wrap, '--passphrase=secret'],
-    [...wrap, '--raw', '--passphrase-file', 'a'],
+    [...wrap, '--passphrase-from', 'secret'],
+    [...wrap, '--raw', '--passphrase-from', 'stdin'],
   ]) {
     await assert.rejects(runByok(args, hostWith({})), (error) => error instanceof UsageError && !error.message.includes('secret'));
   }
