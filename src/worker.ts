@@ -48,7 +48,7 @@ function recorder({ auditGate }: WorkerData): Recorder {
 const main = peer(parentPort, {
   listen: async () => {
     const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId };
-    door = await openDoor({
+    door = openDoor({
       rooms: buildRooms(parts),
       verifyToken: tokenVerifier(parts),
       recorder: recorder(data),

@@ -1,27 +1,28 @@
-// The door of one thread: HTTPS listeners, the router made from the rooms' tables, and the way every request takes:
-// host → route → token → admission → body → operation → answer. Knows rooms only as tables.
+// The door of one thread: the way every request takes, host → route → where from → token → admission → body → operation → record → answer.
+// Knows rooms only as tables.
 
-import type { IncomingMessage } from 'node:http';
-import { createServer, type Server } from 'node:https';
-import type { SecureContext } from 'node:tls';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { AUDIT_UNAVAILABLE, type CallFacts, decisionOn, type Recorder, type RowAudit, reasonOf } from '../core/audit.ts';
 import { type Audience, anonymous, type Caller, type VerifyToken } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/failure.ts';
-import { isReply } from '../core/reply.ts';
-import type { Admitted, Room, ServedRow, Visit } from '../core/route.ts';
+import type { Room, ServedRow, Visit } from '../core/route.ts';
 import type { Urls } from '../core/urls.ts';
+import { answerOf, echoed, exchangeOf, failureAnswer, failureOf, write as writeAnswer } from './answers.ts';
 import { clientAddresses } from './client-address.ts';
-import { type Carried, parseCall, readBody, readQuery } from './decode.ts';
+import { type Carried, parseCall, readBody } from './decode.ts';
 import { dialects, type Habits, type Refusal } from './dialects.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { type Arrival, arrivals, overrideMethod, PREFIX, routed } from './hosts.ts';
+import { type Listener, openListener } from './listener.ts';
 import type { DoorMetrics } from './metrics.ts';
-import { factsOf, isRecorded, UNKNOWN_OPERATION } from './recording.ts';
+import { factsOf, isRecorded, pathOf, UNKNOWN_OPERATION } from './recording.ts';
+import { readBytes } from './request-body.ts';
 import { requestIds } from './request-id.ts';
-import type { Certificates } from './tls.ts';
+import { type Finding, type Found, openRouter } from './router.ts';
+
+export type Door = Listener;
 
 export interface DoorOptions {
   readonly rooms: readonly Room[];
@@ -53,33 +54,6 @@ export interface WriteRequest {
   readonly facts: CallFacts;
 }
 
-export interface Listening {
-  readonly certificates: Certificates;
-  readonly hosts: readonly string[];
-  readonly port: number;
-  /** Several threads share the port. */
-  readonly reusePort: boolean;
-  /** Told of an address that this machine does not have; without it that is an error. */
-  readonly absent?: ((host: string) => void) | undefined;
-}
-
-export interface Door {
-  listen(listening: Listening): Promise<void>;
-  /** Takes no new connections and resolves when the requests under way are answered, or when their time is over. */
-  close(): Promise<void>;
-}
-
-/** Longest body: a security domain of ten custodians and a key backup are far below. */
-const BODY_LIMIT = 1 << 20;
-/** Bearer tokens of 16 KB are looked at, so headers must have room for more than one of them. */
-const HEADER_LIMIT = 32 << 10;
-const HEADERS_WITHIN = 15_000;
-const REQUEST_WITHIN = 60_000;
-const IDLE = 75_000;
-const DRAIN_WITHIN = 10_000;
-/** How often the certificate of the fixed names is looked at; it is replaced a month before it ends. */
-const RENEWAL_CHECK = 3_600_000;
-
 const AUDIENCES: Readonly<Record<Room['name'], Audience>> = {
   hsm: 'hsm',
   management: 'management',
@@ -92,6 +66,7 @@ const NO_TOKEN = 'no token';
 
 /** A request on its way through the stops: what each stop has found out. */
 interface Passage {
+  readonly request: IncomingMessage;
   readonly arrival: Arrival;
   /** The client's. */
   readonly address: string;
@@ -99,11 +74,12 @@ interface Passage {
   /** Milliseconds since 1970. */
   readonly time: number;
   readonly began: number;
+  readonly stop: Stop;
   /** Whether the call's record has been made, or tried. */
   recorded: boolean;
-  visit: Visit | undefined;
-  admitted: Admitted | undefined;
   caller: Caller;
+  visit: Visit | undefined;
+  admitted: boolean;
 }
 
 /** An address as the answer, the log, the figures and the record know it. */
@@ -122,104 +98,97 @@ interface Located extends Stop {
   readonly served: ServedRow;
 }
 
-/** Why a call was refused, for its record: a code of ours, nothing that the caller sent. */
-type Reason = string | undefined;
+/** An answer, and why a call was refused, for its record: a code of ours, nothing that the caller sent. */
+interface Outcome {
+  readonly answer: Answer;
+  readonly reason: string | undefined;
+}
 
 /** Builds the door; nothing is listened on yet. */
-export async function openDoor(options: DoorOptions): Promise<Door> {
+export function openDoor(options: DoorOptions): Door {
   const { rooms, verifyToken, recorder, write, urls, clock, log, metrics, closedFor } = options;
   const habitsOf = dialects(options);
   const arrivalOf = arrivals(urls.domain, options.addresses);
   const addressOf = clientAddresses(options.trustedProxies);
   const roomNamed = new Map(rooms.map((room) => [room.name, room]));
   const nextId = requestIds(clock);
-  const passages = new WeakMap<IncomingMessage, Passage>();
-
-  const app = fastify({
-    rewriteUrl: (request) => {
-      const arrival = arrivalOf(request.headers.host);
-      if (arrival.place === 'hsm') overrideMethod(request);
-      passages.set(request, {
-        arrival,
-        address: addressOf(request),
-        requestId: nextId(),
-        time: clock.now(),
-        recorded: false,
-        began: performance.now(),
-        visit: undefined,
-        admitted: undefined,
-        caller: anonymous,
-      });
-      return routed(arrival.place, request.url ?? '/');
-    },
-    routerOptions: { caseSensitive: false, ignoreDuplicateSlashes: true, ignoreTrailingSlash: true, maxParamLength: 2048 },
-    exposeHeadRoutes: false,
-    bodyLimit: BODY_LIMIT,
-    logger: false,
-    frameworkErrors: (error, request, reply) => refuse(request, reply, error, unroutable(request)),
-  });
-  // Whatever the content type: the room decides what it reads, after it has decided who asks.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  const router = openRouter<Located>();
 
   for (const [roomIndex, room] of rooms.entries()) {
     for (const [rowIndex, served] of room.rows.entries()) {
       const { path: route, audit } = served;
-      serve({ room: roomIndex, row: rowIndex, served, route, audit, name: room.name, habits: habitsOf[room.dialect] });
+      const located = { room: roomIndex, row: rowIndex, served, route, audit, name: room.name, habits: habitsOf[room.dialect] };
+      router.add(served.method, `${PREFIX[room.name === 'hsm' ? 'hsm' : 'service']}${route}`, located);
     }
   }
-  app.setNotFoundHandler((request, reply) => unknownAddress(request, reply));
 
-  function serve(located: Located): void {
-    const { served } = located;
-    const url = `${PREFIX[located.name === 'hsm' ? 'hsm' : 'service']}${served.path}`;
-    app.route({
-      method: served.method,
-      url,
-      onRequest: async (request, reply) => {
-        try {
-          await enter(located, request, reply);
-        } catch (error) {
-          return refuse(request, reply, error, located);
-        }
-      },
-      handler: async (request, reply) => {
-        try {
-          return await perform(located, request, reply);
-        } catch (error) {
-          return refuse(request, reply, error, located);
-        }
-      },
-      errorHandler: (error, request, reply) => refuse(request, reply, error, located),
-    });
+  /** The one way in and out. */
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const arrival = arrivalOf(request.headers.host);
+    if (arrival.place === 'hsm') overrideMethod(request);
+    const { method = '', url = '/' } = request;
+    const found = router.find(method, routed(arrival.place, url));
+    const passage: Passage = {
+      request,
+      arrival,
+      address: addressOf(request),
+      requestId: nextId(),
+      time: clock.now(),
+      began: performance.now(),
+      stop: typeof found === 'string' ? stopWithout(arrival, url, found) : found.target,
+      recorded: false,
+      caller: anonymous,
+      visit: undefined,
+      admitted: false,
+    };
+    leave(passage, response, await recorded(passage, await outcomeOf(passage, found)));
   }
 
-  /** From where, who asks, and may they: before a byte of the body is read. Answers 401 itself. */
-  async function enter(located: Located, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const { served, name, habits, audit } = located;
-    const passage = passageOf(request);
+  async function outcomeOf(passage: Passage, found: Finding<Located>): Promise<Outcome> {
+    try {
+      if (found === 'unknown') return await throughNothing(passage);
+      if (found === 'unreadable') throw passage.stop.habits.malformed('The request could not be read.', false);
+      return await throughRow(passage, found);
+    } catch (error) {
+      return refused(passage, error);
+    }
+  }
+
+  /** From where, who asks, and may they: before a byte of the body is read. */
+  async function throughRow(passage: Passage, { target, named, query }: Found<Located>): Promise<Outcome> {
+    const { served, name, habits, audit } = target;
+    const { request, arrival } = passage;
     if (audit?.record === 'every call') proveRecordable(passage);
-    await knock(name, passage);
+    await knock(passage);
     if (!served.anonymous) {
-      const refusal = await authenticate(passage, name, request);
-      if (refusal !== undefined) {
-        await send(request, reply, located, habits.challenge(exchangeOf(request), refusal), refusal.description ?? NO_TOKEN);
-        return;
-      }
+      const refusal = await authenticate(passage, name);
+      if (refusal !== undefined) return challenged(passage, refusal);
     }
-    const query = readQuery(request.query);
     const visit: Visit = {
       caller: passage.caller,
-      host: passage.arrival.host,
-      origin: passage.arrival.origin,
+      host: arrival.host,
+      origin: arrival.origin,
       address: passage.address,
       apiVersion: query['api-version'],
       requestId: passage.requestId,
-      path: { ...(request.params as Record<string, string>) },
+      path: { ...named },
       ...(served.anonymous ? { authorization: request.headers.authorization } : {}),
     };
     passage.visit = visit;
-    passage.admitted = await served.admit(visit);
+    const admitted = await served.admit(visit);
+    passage.admitted = true;
+    const carried = { query, body: readBody(await readBytes(request), request.headers['content-type'], habits) };
+    const result =
+      served.mode === 'write'
+        ? await handOver(passage, target, visit, carried)
+        : await admitted.run(parseCall(served, visit, carried, habits));
+    return { answer: answerOf(result, admitted, exchange(passage), habits), reason: undefined };
+  }
+
+  /** To the thread that has the writer, which records the call with its change. */
+  function handOver(passage: Passage, { room, row, audit }: Located, visit: Visit, carried: Carried): Promise<unknown> {
+    passage.recorded = true;
+    return write({ room, row, visit, carried, facts: facts(passage, audit ?? UNKNOWN_OPERATION) });
   }
 
   /** Before anything is done; what is refused here for want of a record has none. */
@@ -230,13 +199,13 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   }
 
   /** Throws when the room lets nobody in from there. */
-  async function knock(name: Room['name'], { arrival, address }: Passage): Promise<void> {
-    await roomNamed.get(name)?.gate?.({ host: arrival.host, address });
+  async function knock({ stop, arrival, address }: Passage): Promise<void> {
+    await roomNamed.get(stop.name)?.gate?.({ host: arrival.host, address });
   }
 
   /** Undefined when the caller is known now; else why not. */
-  async function authenticate(passage: Passage, name: Room['name'], request: FastifyRequest): Promise<Refusal | undefined> {
-    const [, token] = /^bearer +([^\s]+)$/i.exec(request.headers.authorization ?? '') ?? [];
+  async function authenticate(passage: Passage, name: Room['name']): Promise<Refusal | undefined> {
+    const [, token] = /^bearer +([^\s]+)$/i.exec(passage.request.headers.authorization ?? '') ?? [];
     if (token === undefined) return { description: undefined };
     const check = await verifyToken(token, AUDIENCES[name]);
     if (!check.valid) return check;
@@ -244,246 +213,105 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     return undefined;
   }
 
-  async function perform(located: Located, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const { served, habits, room, row } = located;
-    const passage = passageOf(request);
-    const { visit, admitted } = passage;
-    if (visit === undefined || admitted === undefined) throw new Error('a request came to its operation without being admitted');
-    const contentType = request.headers['content-type'];
-    const carried: Carried = { query: readQuery(request.query), body: readBody(request.body as Buffer | undefined, contentType, habits) };
-    if (served.mode === 'write') {
-      passage.recorded = true;
-      const result = await write({ room, row, visit, carried, facts: recordedFacts(request, passage, located.name, served.audit) });
-      return send(request, reply, located, answerOf(result, admitted, exchangeOf(request), habits), undefined);
-    }
-    const result = await admitted.run(parseCall(served, visit, carried, habits));
-    return send(request, reply, located, answerOf(result, admitted, exchangeOf(request), habits), undefined);
+  function challenged(passage: Passage, refusal: Refusal): Outcome {
+    return { answer: passage.stop.habits.challenge(exchange(passage), refusal), reason: refusal.description ?? NO_TOKEN };
   }
 
   /** An address that no table has: the HSMs ask from where and who first, as they do everywhere. */
-  async function unknownAddress(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const passage = passageOf(request);
-    const path = (request.originalUrl ?? request.url).replace(/\?.*$/, '');
-    if (passage.arrival.place === 'stranger') {
+  async function throughNothing(passage: Passage): Promise<Outcome> {
+    const { stop, arrival, request } = passage;
+    if (arrival.place === 'stranger') {
       const words =
         'This service does not answer for that host name. Use the names in connection.json, or start the service with --domain.';
-      const stop: Stop = { route: 'stranger', name: 'management', habits: habitsOf.arm, audit: undefined };
-      return refuse(request, reply, new Failure(421, 'MisdirectedRequest', words), stop);
+      throw new Failure(421, 'MisdirectedRequest', words);
     }
-    const stop = passage.arrival.place === 'hsm' ? hsmStop('unknown') : serviceStop('unknown');
-    if (closedFor !== undefined) {
-      const login = stop.name !== 'hsm' && /\/(?:oauth2|adfs)(?:\/|$)/i.test(path);
-      return refuse(request, reply, closedFor(login), {
-        ...stop,
-        route: 'closed',
-        audit: undefined,
-        ...(login ? { habits: habitsOf.oauth } : {}),
-      });
-    }
-    try {
-      await knock(stop.name, passage);
-    } catch (error) {
-      return refuse(request, reply, error, stop);
-    }
-    const refusal = stop.name === 'hsm' ? await authenticate(passage, stop.name, request) : undefined;
-    if (refusal !== undefined) {
-      const challenge = stop.habits.challenge(exchangeOf(request), refusal);
-      return send(request, reply, stop, challenge, refusal.description ?? NO_TOKEN);
-    }
-    return refuse(request, reply, stop.habits.notFound(path), stop);
+    if (closedFor !== undefined) throw closedFor(stop.habits === habitsOf.oauth);
+    await knock(passage);
+    const refusal = stop.name === 'hsm' ? await authenticate(passage, stop.name) : undefined;
+    if (refusal !== undefined) return challenged(passage, refusal);
+    throw stop.habits.notFound(pathOf(request.url ?? '/'));
   }
 
-  function unroutable(request: FastifyRequest): Stop {
-    return passageOf(request).arrival.place === 'hsm' ? hsmStop('unroutable') : serviceStop('unroutable');
+  function stopWithout({ place }: Arrival, url: string, route: 'unknown' | 'unreadable'): Stop {
+    if (place === 'stranger') return { route: 'stranger', name: 'management', habits: habitsOf.arm, audit: undefined };
+    const isHsm = place === 'hsm';
+    const stop = { name: isHsm ? ('hsm' as const) : ('management' as const), habits: isHsm ? habitsOf.keyvault : habitsOf.arm };
+    if (closedFor === undefined) return { ...stop, route, audit: isHsm ? UNKNOWN_OPERATION : undefined };
+    const habits = !isHsm && /\/(?:oauth2|adfs)(?:\/|$)/i.test(pathOf(url)) ? habitsOf.oauth : stop.habits;
+    return { ...stop, habits, route: 'closed', audit: undefined };
   }
 
-  function hsmStop(route: string): Stop {
-    return { route, name: 'hsm', habits: habitsOf.keyvault, audit: UNKNOWN_OPERATION };
-  }
-
-  function serviceStop(route: string): Stop {
-    return { route, name: 'management', habits: habitsOf.arm, audit: undefined };
-  }
-
-  function refuse(request: FastifyRequest, reply: FastifyReply, error: unknown, stop: Stop): Promise<FastifyReply> {
+  function refused(passage: Passage, error: unknown): Outcome {
+    const { stop, requestId } = passage;
     const failure = failureOf(error, stop.habits);
-    const { requestId } = passageOf(request);
     // Of calls refused for want of a record there may be thousands; the audit itself says once what is wrong.
     if (failure.status >= 500 && failure.code !== AUDIT_UNAVAILABLE && closedFor === undefined)
       log.error({ requestId, err: error, route: stop.route }, 'a request failed');
     else if (failure.cause !== undefined)
       log.debug({ requestId, cause: String(failure.cause), route: stop.route }, 'a request was refused');
-    return send(request, reply, stop, failureAnswer(request, failure, stop.habits), reasonOf(failure));
+    return { answer: failureAnswer(failure, exchange(passage), stop.habits), reason: reasonOf(failure) };
   }
 
-  function failureAnswer(request: FastifyRequest, failure: Failure, habits: Habits): Answer {
-    const exchange = exchangeOf(request);
-    const headers = { ...habits.headers(exchange), 'content-type': habits.contentType, ...failure.headers };
-    return { status: failure.status, headers, body: JSON.stringify(habits.error(failure, exchange)) };
-  }
-
-  /** The way out of every request: its record first, then the answer. Without the record another answer leaves: 503. */
-  async function send(request: FastifyRequest, reply: FastifyReply, stop: Stop, answer: Answer, reason: Reason): Promise<FastifyReply> {
-    const passage = passageOf(request);
-    if (passage.recorded || !isRecorded(stop.audit, answer.status)) return leave(request, reply, stop, answer, reason);
+  /** The outcome once its record is on disk. Without the record another answer leaves: 503. */
+  async function recorded(passage: Passage, outcome: Outcome): Promise<Outcome> {
+    const { stop, time } = passage;
+    const { status } = outcome.answer;
+    if (passage.recorded || !isRecorded(stop.audit, status)) return outcome;
     passage.recorded = true;
-    const facts = recordedFacts(request, passage, stop.name, stop.audit);
-    const decision = decisionOn(passage.admitted !== undefined, answer.status, reason);
+    const { reason } = outcome;
+    const decision = decisionOn(passage.admitted, status, reason);
     try {
-      await recorder.record(facts, { decision, status: answer.status, reason, duration: clock.now() - passage.time });
+      await recorder.record(facts(passage, stop.audit), { decision, status, reason, duration: clock.now() - time });
+      return outcome;
     } catch (error) {
       const failure = failureOf(error, stop.habits);
       if (failure.code !== AUDIT_UNAVAILABLE) log.error({ requestId: passage.requestId, err: error }, 'a request could not be recorded');
-      return leave(request, reply, stop, failureAnswer(request, failure, stop.habits), failure.code);
+      return { answer: failureAnswer(failure, exchange(passage), stop.habits), reason: failure.code };
     }
-    return leave(request, reply, stop, answer, reason);
   }
 
-  function leave(request: FastifyRequest, reply: FastifyReply, stop: Stop, answer: Answer, reason: Reason): FastifyReply {
-    const passage = passageOf(request);
-    const milliseconds = performance.now() - passage.began;
-    metrics.observe(reason === undefined ? stop.name : 'refused', request.method, stop.route, answer.status, milliseconds / 1000);
-    log.info(
-      {
-        requestId: passage.requestId,
-        method: request.method,
-        host: passage.arrival.host,
-        // The route and not the address: a query may hold what is no log's business.
+  function leave(
+    { request, stop, began, requestId, arrival, address, caller }: Passage,
+    response: ServerResponse,
+    { answer, reason }: Outcome,
+  ) {
+    const { method = '' } = request;
+    const milliseconds = performance.now() - began;
+    metrics.observe(reason === undefined ? stop.name : 'refused', method, stop.route, answer.status, milliseconds / 1000);
+    if (log.isLevelEnabled('info')) {
+      // The route and not the address: a query may hold what is no log's business.
+      const said = {
+        requestId,
+        method,
+        host: arrival.host,
         route: stop.route,
         status: answer.status,
         ms: Math.round(milliseconds * 10) / 10,
-        address: passage.address,
-        ...(passage.caller.kind === 'anonymous' ? {} : { caller: passage.caller.objectId }),
-      },
-      'request',
-    );
-    return reply.code(answer.status).headers(answer.headers).send(answer.body);
+      };
+      log.info({ ...said, address, ...(caller.kind === 'anonymous' ? {} : { caller: caller.objectId }) }, 'request');
+    }
+    writeAnswer(response, answer);
   }
 
-  function recordedFacts(request: FastifyRequest, passage: Passage, room: Room['name'], audit: RowAudit): CallFacts {
-    const { headers } = request;
-    return factsOf(request.raw, {
+  function facts(passage: Passage, audit: RowAudit): CallFacts {
+    const { headers, url = '/' } = passage.request;
+    return factsOf(passage.request, {
       ...passage,
-      room,
+      room: passage.stop.name,
       audit,
-      url: request.originalUrl,
+      url,
       correlationId: echoed(headers['x-ms-correlation-request-id'] ?? headers['x-ms-client-request-id'] ?? headers['client-request-id']),
     });
   }
 
-  function passageOf(request: FastifyRequest): Passage {
-    const passage = passages.get(request.raw);
-    if (passage === undefined) throw new Error('a request came in without being routed');
-    return passage;
+  function exchange({ request, requestId, address, arrival, began }: Passage): Exchange {
+    return exchangeOf(request, { requestId, address, origin: arrival.origin, began, now: clock.now() });
   }
 
-  function exchangeOf(request: FastifyRequest): Exchange {
-    const { requestId, began, arrival, address } = passageOf(request);
-    const { headers } = request;
-    return {
-      requestId,
-      method: request.method,
-      address,
-      origin: arrival.origin,
-      latency: performance.now() - began,
-      now: clock.now(),
-      clientRequestId: echoed(headers['x-ms-client-request-id'] ?? headers['client-request-id']),
-      correlationId: echoed(headers['x-ms-correlation-request-id']),
-      wantsClientRequestId: String(headers['x-ms-return-client-request-id']).toLowerCase() === 'true',
-    };
-  }
-
-  await app.ready();
-  return doorOver(app);
-}
-
-/** What clients say of themselves is repeated to them only when it is short and plain. */
-function echoed(value: string | string[] | undefined): string | undefined {
-  return typeof value === 'string' && /^[\w.:{}-]{1,128}$/.test(value) ? value : undefined;
-}
-
-function answerOf(result: unknown, { headers: own }: Admitted, exchange: Exchange, habits: Habits): Answer {
-  const headers = { ...habits.headers(exchange), ...habits.successHeaders(exchange), ...own };
-  if (!isReply(result)) return { status: 200, headers: { ...headers, 'content-type': habits.contentType }, body: JSON.stringify(result) };
-  const { status, body, contentType } = result;
-  Object.assign(headers, result.headers);
-  if (body === undefined) return { status, headers, body: undefined };
-  headers['content-type'] = contentType ?? habits.contentType;
-  return { status, headers, body: typeof body === 'string' && contentType !== undefined ? body : JSON.stringify(body) };
-}
-
-/** Failures are the service's own; fastify's refusals (too large, bad URL) have a status; whatever else is thrown is our fault. */
-function failureOf(error: unknown, habits: Habits): Failure {
-  if (error instanceof Failure) return error;
-  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined;
-  if (status === 413) return new Failure(413, 'RequestEntityTooLarge', `The request body is larger than ${BODY_LIMIT} bytes.`);
-  if (typeof status === 'number' && status >= 400 && status < 500) return habits.malformed('The request could not be read.', false);
-  return habits.internal();
-}
-
-function doorOver(app: FastifyInstance): Door {
-  const servers: Server[] = [];
-  let renewal: NodeJS.Timeout | undefined;
-  return {
-    async listen({ certificates, hosts, port, reusePort, absent }) {
-      const options = {
-        ...(await fixedCertificate(certificates)),
-        maxHeaderSize: HEADER_LIMIT,
-        headersTimeout: HEADERS_WITHIN,
-        requestTimeout: REQUEST_WITHIN,
-        keepAliveTimeout: IDLE,
-        SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => {
-          certificates.contextFor(name).then(
-            (context) => done(null, context),
-            (error: Error) => done(error),
-          );
-        },
-      };
-      for (const host of hosts) {
-        const server = createServer(options, (request, response) => app.routing(request, response));
-        if (await listening(server, { host, port, reusePort }, absent)) servers.push(server);
-      }
-      renewal = setInterval(async () => {
-        const current = await fixedCertificate(certificates);
-        for (const server of servers) server.setSecureContext(current);
-      }, RENEWAL_CHECK).unref();
-    },
-    async close() {
-      clearInterval(renewal);
-      await Promise.all(servers.map(closed));
-      await app.close();
-    },
-  };
-}
-
-async function fixedCertificate(certificates: Certificates) {
-  const { key, cert } = await certificates.fixed();
-  return { key, cert, minVersion: 'TLSv1.2' } as const;
-}
-
-/** Whether the server listens: false when the machine does not have the address and somebody wants to be told. */
-function listening(
-  server: Server,
-  at: { readonly host: string; readonly port: number; readonly reusePort: boolean },
-  absent: ((host: string) => void) | undefined,
-): Promise<boolean> {
-  return new Promise((done, failed) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (absent === undefined || (error.code !== 'EADDRNOTAVAIL' && error.code !== 'EAFNOSUPPORT')) return failed(error);
-      absent(at.host);
-      done(false);
+  return openListener((request, response) => {
+    serve(request, response).catch((error: unknown) => {
+      log.error({ err: error }, 'an answer could not be sent');
+      response.destroy();
     });
-    server.listen({ ...at, ipv6Only: at.host.includes(':') }, () => done(true));
-  });
-}
-
-function closed(server: Server): Promise<void> {
-  return new Promise((done) => {
-    const hurry = setTimeout(() => server.closeAllConnections(), DRAIN_WITHIN);
-    server.close(() => {
-      clearTimeout(hurry);
-      done();
-    });
-    server.closeIdleConnections();
   });
 }

@@ -15,7 +15,7 @@ export function openSealedDoor(parts: {
   readonly clock: Clock;
   readonly log: Logger;
   readonly addresses: readonly string[];
-}): Promise<Door> {
+}): Door {
   const unreachable = (): never => {
     throw new Error('a sealed service has no operations');
   };

@@ -43,6 +43,7 @@ const TYPES = [
   'text/plain',
   'application/x-www-form-urlencoded',
   'multipart/form-data; boundary=x',
+  '',
 ];
 const SEGMENTS = [
   'fuzz-ec',

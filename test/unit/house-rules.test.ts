@@ -58,7 +58,7 @@ const HOMES: Readonly<Record<string, string>> = {
   koffi: 'crypto',
   'node:sqlite': 'store',
   pg: 'store',
-  fastify: 'door',
+  'find-my-way': 'door',
 };
 
 interface Import {

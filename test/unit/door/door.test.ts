@@ -122,7 +122,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'strongroom-door-'));
   authority = await openAuthority(folder, systemClock);
   urls = urlsFor('localhost', await freePort());
-  door = await openDoor({
+  door = openDoor({
     rooms,
     verifyToken: async (token, audience) =>
       token === GOOD || token === `${GOOD}-${audience}`

@@ -1,0 +1,61 @@
+// What an operation returned, or threw, becomes an answer; and an answer becomes the bytes of a response. Knows the dialects' tables and no room.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Failure } from '../core/failure.ts';
+import { isReply } from '../core/reply.ts';
+import type { Admitted } from '../core/route.ts';
+import type { Habits } from './dialects.ts';
+import type { Answer, Exchange } from './exchange.ts';
+
+export function answerOf(result: unknown, { headers: own }: Admitted, exchange: Exchange, habits: Habits): Answer {
+  const headers = { ...habits.headers(exchange), ...habits.successHeaders(exchange), ...own };
+  if (!isReply(result)) return { status: 200, headers: { ...headers, 'content-type': habits.contentType }, body: JSON.stringify(result) };
+  const { status, body, contentType } = result;
+  Object.assign(headers, result.headers);
+  if (body === undefined) return { status, headers, body: undefined };
+  headers['content-type'] = contentType ?? habits.contentType;
+  return { status, headers, body: typeof body === 'string' && contentType !== undefined ? body : JSON.stringify(body) };
+}
+
+export function failureAnswer(failure: Failure, exchange: Exchange, habits: Habits): Answer {
+  const headers = { ...habits.headers(exchange), 'content-type': habits.contentType, ...failure.headers };
+  return { status: failure.status, headers, body: JSON.stringify(habits.error(failure, exchange)) };
+}
+
+/** Failures are the service's own; whatever else is thrown is our fault. */
+export function failureOf(error: unknown, habits: Habits): Failure {
+  return error instanceof Failure ? error : habits.internal();
+}
+
+/** Sends the answer whole. A client that went away is not told. */
+export function write(response: ServerResponse, { status, headers, body }: Answer): void {
+  if (response.destroyed) return;
+  // RFC 9110 section 8.6: a length where there may be a body, and none with a 204.
+  const length = status === 204 ? undefined : Buffer.byteLength(body ?? '');
+  response.writeHead(status, length === undefined ? headers : { ...headers, 'content-length': length });
+  response.end(body);
+}
+
+/** The facts of a request that the dialects write down. */
+export function exchangeOf(
+  { method = '', headers }: IncomingMessage,
+  passage: Pick<Exchange, 'requestId' | 'address' | 'origin' | 'now'> & { readonly began: number },
+): Exchange {
+  const { requestId, address, origin, now, began } = passage;
+  return {
+    requestId,
+    method,
+    address,
+    origin,
+    latency: performance.now() - began,
+    now,
+    clientRequestId: echoed(headers['x-ms-client-request-id'] ?? headers['client-request-id']),
+    correlationId: echoed(headers['x-ms-correlation-request-id']),
+    wantsClientRequestId: String(headers['x-ms-return-client-request-id']).toLowerCase() === 'true',
+  };
+}
+
+/** What clients say of themselves is repeated to them only when it is short and plain. */
+export function echoed(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' && /^[\w.:{}-]{1,128}$/.test(value) ? value : undefined;
+}

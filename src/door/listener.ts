@@ -1,0 +1,110 @@
+// HTTPS servers on every address, with the certificates of the names that clients ask for, and their orderly end. Knows no request.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { SecureContext } from 'node:tls';
+import type { Certificates } from './tls.ts';
+
+export interface Listening {
+  readonly certificates: Certificates;
+  readonly hosts: readonly string[];
+  readonly port: number;
+  /** Several threads share the port. */
+  readonly reusePort: boolean;
+  /** Told of an address that this machine does not have; without it that is an error. */
+  readonly absent?: ((host: string) => void) | undefined;
+}
+
+export interface Listener {
+  listen(listening: Listening): Promise<void>;
+  /** Takes no new connections and resolves when the requests under way are answered, or when their time is over. */
+  close(): Promise<void>;
+}
+
+/** Bearer tokens of 16 KB are looked at, so headers must have room for more than one of them. */
+const HEADER_LIMIT = 32 << 10;
+const HEADERS_WITHIN = 15_000;
+const REQUEST_WITHIN = 60_000;
+const IDLE = 75_000;
+const DRAIN_WITHIN = 10_000;
+const SWEEP_EVERY = 50;
+/** How often the certificate of the fixed names is looked at; it is replaced a month before it ends. */
+const RENEWAL_CHECK = 3_600_000;
+
+export function openListener(answer: (request: IncomingMessage, response: ServerResponse) => void): Listener {
+  const servers: Server[] = [];
+  let renewal: NodeJS.Timeout | undefined;
+  let isClosing = false;
+
+  function take(request: IncomingMessage, response: ServerResponse): void {
+    // Whoever keeps a connection alive is told that this was its last answer.
+    if (isClosing) response.shouldKeepAlive = false;
+    answer(request, response);
+  }
+
+  return {
+    async listen({ certificates, hosts, port, reusePort, absent }) {
+      const options = {
+        ...(await fixedCertificate(certificates)),
+        maxHeaderSize: HEADER_LIMIT,
+        headersTimeout: HEADERS_WITHIN,
+        requestTimeout: REQUEST_WITHIN,
+        keepAliveTimeout: IDLE,
+        SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => {
+          certificates.contextFor(name).then(
+            (context) => done(null, context),
+            (error: Error) => done(error),
+          );
+        },
+      };
+      for (const host of hosts) {
+        const server = createServer(options, take);
+        if (await listening(server, { host, port, reusePort }, absent)) servers.push(server);
+      }
+      renewal = setInterval(async () => {
+        const current = await fixedCertificate(certificates);
+        for (const server of servers) server.setSecureContext(current);
+      }, RENEWAL_CHECK).unref();
+    },
+    async close() {
+      isClosing = true;
+      clearInterval(renewal);
+      await Promise.all(servers.map(closed));
+    },
+  };
+}
+
+async function fixedCertificate(certificates: Certificates) {
+  const { key, cert } = await certificates.fixed();
+  return { key, cert, minVersion: 'TLSv1.2' } as const;
+}
+
+/** Whether the server listens: false when the machine does not have the address and somebody wants to be told. */
+function listening(
+  server: Server,
+  at: { readonly host: string; readonly port: number; readonly reusePort: boolean },
+  absent: ((host: string) => void) | undefined,
+): Promise<boolean> {
+  return new Promise((done, failed) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (absent === undefined || (error.code !== 'EADDRNOTAVAIL' && error.code !== 'EAFNOSUPPORT')) return failed(error);
+      absent(at.host);
+      done(false);
+    });
+    server.listen({ ...at, ipv6Only: at.host.includes(':') }, () => done(true));
+  });
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((done) => {
+    const hurry = setTimeout(() => server.closeAllConnections(), DRAIN_WITHIN);
+    // A connection that was answering when this began is idle a moment later.
+    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_EVERY);
+    server.close(() => {
+      clearTimeout(hurry);
+      clearInterval(sweep);
+      done();
+    });
+    server.closeIdleConnections();
+  });
+}
