@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { dataFolderOf } from './connection-file.ts';
 import { wrongRange } from './core/addresses.ts';
+import { type AuditSink, auditSinkIn, SINK_FORMS } from './core/audit-sink.ts';
 import { parseSecretSource, type SecretSource } from './terminal/secret-source.ts';
 import { UsageError } from './terminal/usage-error.ts';
 
@@ -28,8 +29,20 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   readonly workers: number;
   readonly logLevel: string;
+  readonly audit: AuditConfig;
+}
+
+export interface AuditConfig {
   /** Whether every call is recorded; false is for measurements. */
-  readonly audit: boolean;
+  readonly isOn: boolean;
+  /** Where records are copied to, besides the data folder. */
+  readonly sinks: readonly AuditSink[];
+  /** Days after which closed segments go; 0 is never. */
+  readonly retentionDays: number;
+  /** PEM file of the authorities that sinks over TLS are judged by, instead of the system's. */
+  readonly authoritiesFile: string | undefined;
+  /** File of the Authorization header for webhooks. */
+  readonly authorizationFile: string | undefined;
 }
 
 interface Setting {
@@ -60,6 +73,10 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   workers:           { value: 'N',      environment: 'STRONGROOM_WORKERS',         default: 'one for each core',    says: 'Threads that answer requests.' },
   'log-level':       { value: 'LEVEL',  environment: 'STRONGROOM_LOG_LEVEL',       default: 'info',                 says: `What the log on stderr has: ${LOG_LEVELS.join(', ')}.` },
   audit:             { value: 'on|off', environment: 'STRONGROOM_AUDIT',           default: 'on',                   says: 'Whether every call is recorded, and refused when it cannot be; off keeps no records and is for measurements alone.' },
+  'audit-sink':      { value: 'SINK',   environment: 'STRONGROOM_AUDIT_SINK',      default: 'none',                 says: `Where records are copied to, in order and at least once, besides the data folder: ${SINK_FORMS}. May be given more than once.`, multiple: true },
+  'audit-retention': { value: 'DAYS',   environment: 'STRONGROOM_AUDIT_RETENTION', default: '365',                  says: 'Days after which closed segments of the record are removed, which the record says; 0 keeps them for ever.' },
+  'audit-authorities': { value: 'FILE', environment: 'STRONGROOM_AUDIT_AUTHORITIES', default: "Node's own",         says: 'Certificate authorities, in PEM, by which sinks over TLS are judged.' },
+  'audit-webhook-authorization': { value: 'FILE', environment: 'STRONGROOM_AUDIT_WEBHOOK_AUTHORIZATION_FILE', default: 'none', says: 'A file with the Authorization header that webhooks are sent.' },
   store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: 'A database elsewhere. This version keeps its own in the data folder and refuses any other.' },
 };
 
@@ -90,7 +107,13 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     trustedProxies: (values('trusted-proxy') ?? []).map(proxyOf),
     workers: workersOf(value('workers')),
     logLevel: logLevelOf(value('log-level') ?? 'info'),
-    audit: isOn('audit', value('audit') ?? 'on'),
+    audit: {
+      isOn: isOn('audit', value('audit') ?? 'on'),
+      sinks: (values('audit-sink') ?? []).map(sinkOf),
+      retentionDays: daysOf('audit-retention', value('audit-retention') ?? '365'),
+      authoritiesFile: value('audit-authorities'),
+      authorizationFile: value('audit-webhook-authorization'),
+    },
   };
 }
 
@@ -121,6 +144,18 @@ function portOf(name: string, text: string): number {
 function isOn(name: string, text: string): boolean {
   if (text !== 'on' && text !== 'off') throw new UsageError(`--${name} ${text}: on or off`);
   return text === 'on';
+}
+
+function sinkOf(text: string): AuditSink {
+  const sink = auditSinkIn(text);
+  // Not repeated: an address may have a secret in it.
+  if (sink === undefined) throw new UsageError(`--audit-sink: one of ${SINK_FORMS}`);
+  return sink;
+}
+
+function daysOf(name: string, text: string): number {
+  if (!/^\d{1,5}$/.test(text)) throw new UsageError(`--${name} ${text}: a number of days, 0 to 99999`);
+  return Number(text);
 }
 
 function domainOf(text: string): string {

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import { Gate } from './audit/gate.ts';
+import { auditFigures, auditNotes } from './audit/health.ts';
 import { type Audit, openAudit } from './audit/open-audit.ts';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import type { Config } from './config.ts';
@@ -135,8 +136,16 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const authority = await openAuthority(config.dataFolder, systemClock);
   const crew: Crew = { peers: new Set(), committed: [] };
   let state: ReturnType<ManagementAnswers['state']> = 'starting';
-  const metrics = processMetrics(() => Promise.all([...crew.peers].map((worker) => worker.ask('metrics', undefined))));
-  const management = await openManagementPort(config.managementPort, { state: () => state, metrics }).catch((cause: unknown) => {
+  let audit: Audit | undefined;
+  const metrics = processMetrics(
+    () => Promise.all([...crew.peers].map((worker) => worker.ask('metrics', undefined))),
+    () => (audit === undefined ? [] : auditFigures(audit.state)),
+  );
+  const health = {
+    state: () => (state === 'ready' && audit?.state.problem !== undefined ? 'unrecorded' : state),
+    notes: () => (audit === undefined ? [] : auditNotes(audit.state)),
+  } as const;
+  const management = await openManagementPort(config.managementPort, { ...health, metrics }).catch((cause: unknown) => {
     throw portTaken(cause, config.managementPort, '127.0.0.1', '--management-port');
   });
   cleanup.push(() => management.close());
@@ -169,9 +178,8 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   commands.set('root-key/rotate', (command) => rootKey.rotate(command));
   await returnUnconfirmed(store.write);
 
-  const auditGate = config.audit ? Gate.allocate() : undefined;
-  if (!config.audit) log.warn('no audit records are kept');
-  let audit: Audit | undefined;
+  const auditGate = config.audit.isOn ? Gate.allocate() : undefined;
+  if (!config.audit.isOn) log.warn('no audit records are kept');
   const shared = { dataFolder: config.dataFolder, rootKeys: rootKeys.shared, versions: sharedVersions, clockOffset, auditGate };
   const fallen = Promise.withResolvers<Error>();
   for (let attempt = 1; ; attempt += 1) {
@@ -181,9 +189,9 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     const tenant = await openTenant(parts);
     const { tenantId } = tenant;
     if (auditGate !== undefined && audit === undefined) {
-      const { dataFolder } = config;
+      const { sinks, retentionDays } = config.audit;
       const opened = await openAudit({
-        dataFolder,
+        dataFolder: config.dataFolder,
         store,
         secrets: crypto,
         clock,
@@ -192,6 +200,9 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
         tenantId,
         log,
         gate: auditGate,
+        sinks,
+        sinkFiles: config.audit,
+        retentionDays,
       });
       cleanup.push(() => opened.close());
       audit = opened;
@@ -226,6 +237,8 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     const connectionFile = connectionFileIn(config.dataFolder);
     await writePrivate(connectionFile, `${JSON.stringify(connection, undefined, 2)}\n`);
     state = 'ready';
+    // After whatever the caller does when this resolves: the ready line comes first, also where stdout is a sink.
+    setImmediate(() => audit?.follow());
     log.info({ origin: urls.origin, workers: config.workers, dataFolder: config.dataFolder }, 'ready');
     return {
       connection,

@@ -67,7 +67,8 @@ export class Ledger {
   #closedSince: number | undefined;
   #problem: string | undefined;
   #written = 0;
-  #reserving: Promise<void> | undefined;
+  #closedLength = 0;
+  #reserving: Promise<void> = Promise.resolve();
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;
@@ -81,6 +82,17 @@ export class Ledger {
     return this.#head;
   }
 
+  /** How much of the chain is sure: up to this byte of this segment. */
+  get end(): { readonly segment: number; readonly position: number; readonly sequence: number } {
+    const { segment, sequence } = this.#head;
+    return { segment, position: this.#file?.length ?? this.#closedLength, sequence };
+  }
+
+  /** The number of the first event that can stand in the open segment. */
+  get first(): number {
+    return this.#first;
+  }
+
   /** Records written since the start. */
   get written(): number {
     return this.#written;
@@ -89,6 +101,11 @@ export class Ledger {
   /** Why no records are taken now, in a few words. */
   get problem(): string | undefined {
     return this.#problem;
+  }
+
+  /** Resolves when the head-room has been taken, or was not to be had. */
+  get reserved(): Promise<void> {
+    return this.#reserving;
   }
 
   /** Told each time that something was appended. */
@@ -241,6 +258,7 @@ export class Ledger {
     await file.append(Buffer.from(lineOf({ seq: sequence, hash, kind: 'seal', body, signature })));
     this.#head = { ...this.#head, hash };
     this.#file = undefined;
+    this.#closedLength = file.length;
     await file.close();
     this.#wasSigned();
   }

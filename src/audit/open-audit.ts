@@ -4,24 +4,32 @@ import { createPublicKey } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { AuditSink } from '../core/audit-sink.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Tag, Versions } from '../core/coherence.ts';
 import type { Store } from '../store/store.ts';
 import { type Changes, openChanges } from './changes.ts';
 import { eventsOf, ownEventText } from './event.ts';
+import type { SinkState } from './follower.ts';
+import { openFollowers } from './followers.ts';
 import { Gate } from './gate.ts';
 import { exportPublicKey, openSigningKey, type Secrets, type SigningKey } from './keys.ts';
 import { type Head, Ledger } from './ledger.ts';
 import { openPlaces } from './places.ts';
+import { removeExpired } from './retention.ts';
 import { isNoRoom, Reserve } from './segment-file.ts';
 import { type End, findEnd } from './segments.ts';
 import { settleChanges } from './settle.ts';
+import { openSink, type SinkFiles } from './sinks/open-sink.ts';
 
 /** The chain of this node. A second node of one service has another. */
 export const CHAIN = 'node-1';
 
 const RESERVE_BYTES = 4 << 20;
 const SEGMENT_BYTES = 64 << 20;
+const DAY = 86_400_000;
+const EXPIRE_EVERY = 3_600_000;
+const EXPIRE_FIRST = 1000;
 
 export function auditFolder(dataFolder: string): string {
   return join(dataFolder, 'audit');
@@ -38,21 +46,34 @@ export interface AuditParts {
   readonly log: Logger;
   /** The gate, in memory that all threads share. */
   readonly gate: SharedArrayBuffer;
+  readonly sinks: readonly AuditSink[];
+  readonly sinkFiles: SinkFiles;
+  /** Days; 0 is for ever. */
+  readonly retentionDays: number;
 }
 
 export interface Audit extends Changes {
   /** For other threads: resolves when the events are on disk. */
   append(events: readonly string[]): Promise<void>;
+  /** Copying to sinks begins with this. */
+  follow(): void;
+  readonly state: AuditState;
+  close(): Promise<void>;
+}
+
+/** What operators see. */
+export interface AuditState {
   /** Records written since the start. */
   readonly written: number;
   /** Why no records are taken now; undefined while they are. */
   readonly problem: string | undefined;
-  close(): Promise<void>;
+  readonly sinks: readonly SinkState[];
 }
 
 export async function openAudit(parts: AuditParts): Promise<Audit> {
   const { dataFolder, store, clock, log, tenantId } = parts;
   const folder = auditFolder(dataFolder);
+  const sinks = await Promise.all(parts.sinks.map((sink) => openSink(sink, parts.sinkFiles)));
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const gate = new Gate(parts.gate);
   const reserve = new Reserve(folder, RESERVE_BYTES);
@@ -83,20 +104,47 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
   await settleChanges({ read: store.read, folder, chain: CHAIN, eventOf, append }).then(changes.arrived, (error: unknown) =>
     log.error({ err: error }, 'records of changes wait in the store; the next start tries to bring them into the chain again'),
   );
+  const followers = await openFollowers({ sinks, folder, chain: CHAIN, ledger, store, clock, log });
+  const expiry = expireEvery(EXPIRE_EVERY, async () => {
+    if (parts.retentionDays === 0) return;
+    const before = clock.now() - parts.retentionDays * DAY;
+    const say = (operation: string, properties: Readonly<Record<string, unknown>>): Promise<void> =>
+      append([ownEventText(tenantId, clock.now(), operation, properties)]);
+    await removeExpired({ folder, chain: CHAIN, before, say }).catch((error: unknown) =>
+      log.warn({ err: error }, 'old audit segments could not be removed; it will be tried again'),
+    );
+  });
   return {
     ...changes,
     append,
-    get written() {
-      return ledger.written;
-    },
-    get problem() {
-      return ledger.problem;
+    follow: () => followers.begin(),
+    get state() {
+      return { written: ledger.written, problem: ledger.problem, sinks: followers.states };
     },
     close: async () => {
+      await expiry.stop();
       await ledger.close();
+      await followers.close();
       await Promise.all([changes.sweep(), keepHead(store, ledger.head)]).catch((error: unknown) =>
         log.warn({ err: error }, 'how far the audit came could not be noted'),
       );
+    },
+  };
+}
+
+/** The first time soon after the start, without holding it up. */
+function expireEvery(milliseconds: number, round: () => Promise<void>): { stop(): Promise<void> } {
+  let running: Promise<void> = Promise.resolve();
+  const run = (): void => {
+    running = running.then(round);
+  };
+  const first = setTimeout(run, EXPIRE_FIRST).unref();
+  const timer = setInterval(run, milliseconds).unref();
+  return {
+    stop: async () => {
+      clearTimeout(first);
+      clearInterval(timer);
+      await running;
     },
   };
 }

@@ -4,8 +4,13 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface ManagementAnswers {
-  /** `ready` when requests are being served now; `sealed` when the service waits for the passphrase of its root key. */
-  state(): 'starting' | 'sealed' | 'ready' | 'stopping';
+  /**
+   * `ready` when requests are being served now; `sealed` when the service waits for the passphrase of its root key; `unrecorded` while operations are
+   * refused because they could not be recorded.
+   */
+  state(): 'starting' | 'sealed' | 'ready' | 'unrecorded' | 'stopping';
+  /** What is no reason to send requests elsewhere and should be looked at, a line each. */
+  notes(): readonly string[];
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
 }
 
@@ -33,11 +38,8 @@ const PAGES: ReadonlyMap<string, Read> = new Map<string, Read>([
 
 function readiness(answers: ManagementAnswers): Page {
   const state = answers.state();
-  return {
-    status: state === 'ready' ? 200 : 503,
-    type: TEXT,
-    text: state === 'ready' || state === 'sealed' ? `${state}\n` : 'not ready\n',
-  };
+  const first = state === 'ready' || state === 'sealed' || state === 'unrecorded' ? state : 'not ready';
+  return { status: state === 'ready' ? 200 : 503, type: TEXT, text: [first, ...answers.notes()].map((line) => `${line}\n`).join('') };
 }
 
 /** Listens on 127.0.0.1; rejects when the port is taken. Port 0 picks a free one. */

@@ -1,6 +1,6 @@
 // What operators count: requests, their time, and the process itself. Labels are routes and statuses; never names, principals or addresses.
 
-import { AggregatorRegistry, Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 export interface DoorMetrics {
   /** `seconds` from the request's first byte to its answer. */
@@ -34,15 +34,38 @@ export function doorMetrics(): DoorMetrics {
   };
 }
 
-/** The figures of the process, once, and those of all workers added up: Prometheus text. */
-export function processMetrics(workers: () => Promise<readonly unknown[]>): { contentType: string; text(): Promise<string> } {
+/** A figure of the service as a whole, as it is now. */
+export interface Figure {
+  readonly name: string;
+  readonly help: string;
+  readonly kind: 'counter' | 'gauge';
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** The figures of the process and of the service, once, and those of all workers added up: Prometheus text. */
+export function processMetrics(
+  workers: () => Promise<readonly unknown[]>,
+  service: () => readonly Figure[],
+): { contentType: string; text(): Promise<string> } {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: 'strongroom_' });
   return {
     contentType: registry.contentType,
     text: async () => {
       const summed = AggregatorRegistry.aggregate([...(await workers())] as object[][]);
-      return `${await registry.metrics()}\n${await summed.metrics()}`;
+      return `${await registry.metrics()}\n${await serviceText(service())}\n${await summed.metrics()}`;
     },
   };
+}
+
+function serviceText(figures: readonly Figure[]): Promise<string> {
+  const registry = new Registry();
+  for (const { name, help, kind, labels, value } of figures) {
+    const options = { name, help, labelNames: Object.keys(labels), registers: [registry] };
+    const known = registry.getSingleMetric(name) ?? (kind === 'counter' ? new Counter(options) : new Gauge(options));
+    if (known instanceof Counter) known.inc(labels, value);
+    else if (known instanceof Gauge) known.set(labels, value);
+  }
+  return registry.metrics();
 }
