@@ -5,7 +5,7 @@
 import { badParameter } from '../core/errors-keyvault.ts';
 import type { AesSize, Curve, KeyMaterial, MlDsaSet } from './types.ts';
 
-export type KeyOperation = 'encrypt' | 'decrypt' | 'sign' | 'verify' | 'wrapKey' | 'unwrapKey';
+export type KeyOperation = 'encrypt' | 'decrypt' | 'sign' | 'verify' | 'wrapKey' | 'unwrapKey' | 'secureWrapKey' | 'secureUnwrapKey';
 export type Digest = 'sha1' | 'sha256' | 'sha384' | 'sha512';
 
 export type Algorithm = RsaEncryption | RsaSignature | EcSignature | MlDsaSignature | AesGcm | AesCbc | AesKeyWrap | Hmac;
@@ -79,15 +79,17 @@ export interface Hmac extends Row {
 }
 
 const crypt: readonly KeyOperation[] = ['encrypt', 'decrypt'];
-const wrap: readonly KeyOperation[] = ['wrapKey', 'unwrapKey'];
+const secure: readonly KeyOperation[] = ['secureWrapKey', 'secureUnwrapKey'];
+const wrap: readonly KeyOperation[] = ['wrapKey', 'unwrapKey', ...secure];
 const both: readonly KeyOperation[] = ['encrypt', 'decrypt', 'wrapKey', 'unwrapKey'];
+const all: readonly KeyOperation[] = [...both, ...secure];
 const signature: readonly KeyOperation[] = ['sign', 'verify'];
 
 // biome-ignore format: a table reads by its columns
 const rows: readonly Algorithm[] = [
   rsaEncryption('RSA1_5',               both,      'pkcs1', undefined, 11),
   rsaEncryption('RSA-OAEP',             both,      'oaep',  'sha1',    42),
-  rsaEncryption('RSA-OAEP-256',         both,      'oaep',  'sha256',  66),
+  rsaEncryption('RSA-OAEP-256',         all,       'oaep',  'sha256',  66),
 
   rsaSignature('RS256',                 signature, 'pkcs1', 'sha256',  32),
   rsaSignature('RS384',                 signature, 'pkcs1', 'sha384',  48),
@@ -111,6 +113,10 @@ const rows: readonly Algorithm[] = [
   aesKeyWrap('A256KW',                  wrap,      256,       false),
   aesKeyWrap('CKM_AES_KEY_WRAP',        wrap,      undefined, false),
   aesKeyWrap('CKM_AES_KEY_WRAP_PAD',    wrap,      undefined, true),
+
+  aesKeyWrap('A128KWPAD',               secure,    128,       true),
+  aesKeyWrap('A192KWPAD',               secure,    192,       true),
+  aesKeyWrap('A256KWPAD',               secure,    256,       true),
 
   aesGcm('A128GCM',                     crypt,     128),
   aesGcm('A192GCM',                     crypt,     192),

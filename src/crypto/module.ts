@@ -1,6 +1,7 @@
 // What the safe can do, whoever does it: OpenSSL inside Node today, a PKCS#11 token beside it. Callers hand in keys as the store has them
 // and get back public descriptions, sealed bytes and results; no key bytes ever leave through here.
 
+import type { KeyObject } from 'node:crypto';
 import type { Algorithm, KeyOperation } from './algorithms.ts';
 import type { Custodians } from './security-domain/certificate.ts';
 import type {
@@ -12,6 +13,7 @@ import type {
   KeyTerms,
   MadeKey,
   PrivateJwk,
+  ReleaseEncryption,
   ReleaseTerms,
   SealedDomainKey,
   SealedKey,
@@ -135,6 +137,21 @@ export interface CryptoModule {
 
   /** Whether the signature is this key's over this value. A malformed signature is simply not: false, never an error. */
   verify(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, signature: Uint8Array, parameters?: SignParameters): boolean;
+
+  /** A fresh AES-256 key, wrapped by a key that is for secure wrapping and nothing else. */
+  secureWrap(key: KeyAtRest, algorithm: Algorithm): Buffer;
+
+  /** What `secureWrap` wrapped, encrypted for the holder of this RSA key (RSA-OAEP with SHA-256). Fails as one, like `decrypt`. */
+  secureUnwrap(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, target: KeyObject): Buffer;
+
+  /**
+   * An exportable key, wrapped for the holder of this RSA key: PKCS#8 of an asymmetric one, the bytes themselves of a secret one. Whether the target may
+   * have it is the caller's to know; that its terms are those it was sealed with shows when it is opened.
+   */
+  release(key: KeyAtRest, target: KeyObject, encryption: ReleaseEncryption): Buffer;
+
+  /** Throws unless the sealed key opens, under the terms of its row, and is the private half of what is described. */
+  check(key: KeyAtRest): void;
 
   randomBytes(count: number): Buffer;
 

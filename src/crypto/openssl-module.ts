@@ -1,7 +1,7 @@
 // The safe on OpenSSL: keeps keys usable in native memory for as long as they are asked for, and everything else sealed.
 // One per thread. Knows seals, keys and algorithms; no rows, no wire, no permissions.
 
-import { createPrivateKey, generateKeyPair, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createPrivateKey, generateKeyPair, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import { LRUCache } from 'lru-cache';
 import { selfSigned } from '../core/self-signed.ts';
@@ -11,6 +11,7 @@ import type { CryptoModule, DecryptParameters, Encrypted, EncryptParameters, Sea
 import { decryptWith, encryptWith, mismatch, signWith, verifyWith } from './operations.ts';
 import { bringIn, makeKey, type PlainKey, type UsableKey } from './plain-key.ts';
 import { readPrivateJwk } from './private-jwk.ts';
+import { unwrapForTarget, wrapForRelease, wrapFreshKey } from './release.ts';
 import { RootKeys } from './root-keys.ts';
 import { open, seal, subkey } from './seal.ts';
 import { type Custodians, readCustodians } from './security-domain/certificate.ts';
@@ -26,6 +27,7 @@ import {
   type KeyTerms,
   type MadeKey,
   type PrivateJwk,
+  type ReleaseEncryption,
   type ReleaseTerms,
   type SealedDomainKey,
   type SealedKey,
@@ -78,7 +80,7 @@ class OpenSslModule implements CryptoModule {
     this.#keys = new LRUCache<string, UsableKey>({
       max: cacheSize,
       dispose: (usable, name) => {
-        release(usable);
+        freeNative(usable);
         this.#forgetVersion(name);
       },
     });
@@ -190,6 +192,33 @@ class OpenSslModule implements CryptoModule {
     return verifyWith(this.#usable(key, algorithm), algorithm, value, signature, parameters);
   }
 
+  secureWrap(key: KeyAtRest, algorithm: Algorithm): Buffer {
+    return this.#withSecureKey(key, algorithm, (usable) => wrapFreshKey(usable, algorithm));
+  }
+
+  secureUnwrap(key: KeyAtRest, algorithm: Algorithm, value: Uint8Array, target: KeyObject): Buffer {
+    return this.#withSecureKey(key, algorithm, (usable) => unwrapForTarget(usable, algorithm, value, target));
+  }
+
+  release(key: KeyAtRest, target: KeyObject, encryption: ReleaseEncryption): Buffer {
+    if (key.terms.release?.kind !== 'exportable') throw new TypeError('this key was not sealed as one that may leave');
+    const plain = this.#plain(key);
+    try {
+      return wrapForRelease(target, plain, encryption);
+    } finally {
+      plain.fill(0);
+    }
+  }
+
+  check(key: KeyAtRest): void {
+    const plain = this.#plain(key);
+    try {
+      freeNative(bringIn(plain, key.material));
+    } finally {
+      plain.fill(0);
+    }
+  }
+
   randomBytes(count: number): Buffer {
     return randomBytes(count);
   }
@@ -252,6 +281,7 @@ class OpenSslModule implements CryptoModule {
 
   /** The key in its native form: from the cache, or unsealed now. Throws when the row was changed or belongs elsewhere. */
   #opened(key: KeyAtRest): UsableKey {
+    if (key.terms.release?.kind === 'secure') throw new TypeError('a key for secure wrapping does nothing else');
     const name = cacheName(key.identity);
     const cached = this.#keys.get(name);
     if (cached !== undefined) return cached;
@@ -261,6 +291,23 @@ class OpenSslModule implements CryptoModule {
       this.#keys.set(name, usable);
       this.#noteVersion(key.identity);
       return usable;
+    } finally {
+      plain.fill(0);
+    }
+  }
+
+  /** Keys for secure wrapping are opened each time and never cached, so that the row's terms are held against the seal with every use. */
+  #withSecureKey(key: KeyAtRest, algorithm: Algorithm, use: (usable: UsableKey) => Buffer): Buffer {
+    if (key.terms.release?.kind !== 'secure') throw new TypeError('this key was not sealed for secure wrapping');
+    if (!fits(algorithm, key.material)) throw mismatch(algorithm, key.material.kty);
+    const plain = this.#plain(key);
+    try {
+      const usable = bringIn(plain, key.material);
+      try {
+        return use(usable);
+      } finally {
+        freeNative(usable);
+      }
     } finally {
       plain.fill(0);
     }
@@ -403,7 +450,7 @@ function kindOf(material: KeyMaterial): string {
   return material.kty === 'AKP-HSM' ? material.alg : material.kty;
 }
 
-function release(usable: UsableKey): void {
+function freeNative(usable: UsableKey): void {
   if (usable.kind === 'native') usable.key.free();
 }
 

@@ -54,6 +54,9 @@ export interface ReleaseTerms {
   readonly policy: string;
 }
 
+/** How a released key travels to its target: RSA-OAEP with SHA-1, SHA-256 or SHA-384, and AES key wrap with padding. */
+export type ReleaseEncryption = 'CKM_RSA_AES_KEY_WRAP' | 'RSA_AES_KEY_WRAP_256' | 'RSA_AES_KEY_WRAP_384';
+
 /** What is part of a key version's seal beside its place: a row that was changed in these opens nothing. */
 export interface KeyTerms {
   /** Undefined for keys that were sealed before this was kept. */
