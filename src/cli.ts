@@ -16,6 +16,7 @@ usage: ./strongroom [--data DIR] COMMAND …
   connect CLIENT             what points a client here: az, powershell, js, python, go, java, terraform, env
   byok wrap                  a key of your own, wrapped for an HSM into a .byok file; needs no service
   audit verify|show          goes along the audit record of a data folder, or of files, and says where it was changed
+  verify-attestation FILE    what a saved attestation of a key says, and whether it holds; needs no service
   doctor                     looks at names, ports, trust and versions, and says how to mend each
   root-key …                 the root key: create, status, rotate
   unseal                     gives a sealed service the passphrase of its root key
@@ -36,6 +37,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   connect:     async (args, data) => (await import('./connect.ts')).runConnect(withData(args, data)),
   byok:        async (args) => (await import('./byok.ts')).runByok(args, (await import('./shell/node-host.ts')).nodeHost()),
   audit:       async (args, data) => runAudit(args, data),
+  'verify-attestation': async (args, data) =>
+    (await import('./verify-attestation.ts')).runVerifyAttestation(withData(args, data), (text) => process.stdout.write(text)),
   doctor:      async (args, data) => (await import('./doctor.ts')).runDoctorCommand(withData(args, data)),
   'root-key':  rootKey,
   unseal,

@@ -1,11 +1,13 @@
 // Flags and environment become one typed Config. The table below is all there is to set, and `--help` is made from it.
 
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { dataFolderOf } from './connection-file.ts';
 import { wrongRange } from './core/addresses.ts';
 import { type AuditSink, auditSinkIn, SINK_FORMS } from './core/audit-sink.ts';
+import type { OutboundRules } from './core/outbound.ts';
 import { parseSecretSource, type SecretSource } from './terminal/secret-source.ts';
 import { UsageError } from './terminal/usage-error.ts';
 
@@ -27,6 +29,8 @@ export interface Config {
   readonly domain: string;
   /** Addresses and ranges of the proxies in front of this service. */
   readonly trustedProxies: readonly string[];
+  /** How attestation authorities of release policies are asked. */
+  readonly attestation: OutboundRules;
   readonly workers: number;
   readonly logLevel: string;
   readonly audit: AuditConfig;
@@ -55,6 +59,8 @@ interface Setting {
 }
 
 const LOOPBACK = ['127.0.0.1', '::1'] as const;
+/** Milliseconds: a caller waits for an attestation authority as long as this, twice at most. */
+const ATTESTATION_WITHIN = 5000;
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const;
 
 /** On Linux several threads can listen on one port; elsewhere one does. */
@@ -70,6 +76,8 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   host:              { value: 'ADDR',   environment: 'STRONGROOM_HOST',            default: LOOPBACK.join(','),     says: 'An IP address to listen on; may be given more than once.', multiple: true },
   domain:            { value: 'NAME',   environment: 'STRONGROOM_DOMAIN',          default: 'localhost',            says: 'The domain of every name: an HSM is {name}.managedhsm.{domain}.' },
   'trusted-proxy':   { value: 'ADDR',   environment: 'STRONGROOM_TRUSTED_PROXY',   default: 'none',                 says: 'A proxy in front of this service, by address or range; its x-forwarded-for says who the client is. May be given more than once.', multiple: true },
+  'attestation-private-host': { value: 'HOST[:PORT]', environment: 'STRONGROOM_ATTESTATION_PRIVATE_HOSTS', default: 'none', says: 'An attestation authority that may be at a private or loopback address; public ones need no mention. May be given more than once.', multiple: true },
+  'attestation-ca':  { value: 'FILE',   environment: 'STRONGROOM_ATTESTATION_CA',  default: 'the public ones',      says: 'Certificate authorities (PEM) of attestation authorities, besides the public ones.' },
   workers:           { value: 'N',      environment: 'STRONGROOM_WORKERS',         default: 'one for each core',    says: 'Threads that answer requests.' },
   'log-level':       { value: 'LEVEL',  environment: 'STRONGROOM_LOG_LEVEL',       default: 'info',                 says: `What the log on stderr has: ${LOG_LEVELS.join(', ')}.` },
   audit:             { value: 'on|off', environment: 'STRONGROOM_AUDIT',           default: 'on',                   says: 'Whether every call is recorded, and refused when it cannot be; off keeps no records and is for measurements alone.' },
@@ -105,6 +113,11 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     hostsGiven: hosts !== undefined,
     domain: domainOf(value('domain') ?? 'localhost'),
     trustedProxies: (values('trusted-proxy') ?? []).map(proxyOf),
+    attestation: {
+      privateHosts: (values('attestation-private-host') ?? []).map((host) => host.trim().toLowerCase()),
+      authorities: authoritiesIn('attestation-ca', value('attestation-ca')),
+      within: ATTESTATION_WITHIN,
+    },
     workers: workersOf(value('workers')),
     logLevel: logLevelOf(value('log-level') ?? 'info'),
     audit: {
@@ -156,6 +169,20 @@ function sinkOf(text: string): AuditSink {
 function daysOf(name: string, text: string): number {
   if (!/^\d{1,5}$/.test(text)) throw new UsageError(`--${name} ${text}: a number of days, 0 to 99999`);
   return Number(text);
+}
+
+/** The certificates of a PEM file. */
+function authoritiesIn(name: string, file: string | undefined): readonly string[] {
+  if (file === undefined) return [];
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--${name} ${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const found = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
+  if (found === null) throw new UsageError(`--${name} ${file}: there is no PEM certificate in it`);
+  return found;
 }
 
 function domainOf(text: string): string {

@@ -26,6 +26,8 @@ export const connectionFileShape = v.object({
   /** Our certificate authority alone, and together with the public ones. */
   caFile: text,
   caBundleFile: text,
+  /** What every attestation and release of a key is signed under. */
+  attestationRootFile: text,
   tenantId: text,
   subscriptionId: text,
   /** Password and secret are those of the first start, and empty once they have been changed. */

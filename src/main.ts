@@ -2,6 +2,7 @@
 // the writer of the store, the schedules, the certificate authority, the port for health and metrics.
 
 import { chmod, mkdir, open, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
@@ -14,9 +15,12 @@ import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
 import { type Clock, newClockOffset, sharedClock, systemClock } from './core/clock.ts';
 import { type Tag, Versions } from './core/coherence.ts';
 import { Failure } from './core/failure.ts';
+import { type IssuerKeys, jsonOverHttps, openIssuerKeys } from './core/issuer-keys.ts';
+import type { OutboundRules } from './core/outbound.ts';
 import type { Room } from './core/route.ts';
 import { type Peer, peer } from './core/thread-calls.ts';
 import { type Urls, urlsFor } from './core/urls.ts';
+import { openEvidence } from './crypto/evidence.ts';
 import type { CryptoModule } from './crypto/module.ts';
 import { openCryptoModule } from './crypto/openssl-module.ts';
 import { runSelfTests } from './crypto/self-test.ts';
@@ -29,6 +33,7 @@ import type { WriteRequest } from './door/door.ts';
 import { type ManagementAnswers, openManagementPort } from './door/management-port.ts';
 import { processMetrics } from './door/metrics.ts';
 import { graphRoom } from './graph/room.ts';
+import { type AskedSigner, openAuthorities, openSigners, type SignerFor, type Signers, signerMaker } from './hsm/evidence/signers.ts';
 import { hsmPort } from './hsm/lifecycle.ts';
 import { HSMS_TAG, returnUnconfirmed } from './hsm/pool.ts';
 import { hsmRoom } from './hsm/room.ts';
@@ -58,6 +63,8 @@ export interface HouseParts {
   readonly urls: Urls;
   readonly versions: Versions;
   readonly tenantId: string;
+  readonly issuerKeys: IssuerKeys;
+  readonly signers: Signers;
 }
 
 /** Every room, in the same order on every thread: a row is known by its numbers. */
@@ -82,6 +89,7 @@ export interface WorkerData {
   readonly hosts: readonly string[];
   readonly hostsGiven: boolean;
   readonly trustedProxies: readonly string[];
+  readonly attestation: OutboundRules;
   readonly reusePort: boolean;
   readonly logLevel: string;
   /** Undefined when no records are kept. */
@@ -177,6 +185,11 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   cleanup.push(() => rootKey.close());
   commands.set('root-key/rotate', (command) => rootKey.rotate(command));
   await returnUnconfirmed(store.write);
+  const evidence = openEvidence(crypto, systemClock);
+  const signing = { read: store.read, write: store.write, evidence, clock: systemClock };
+  const attestationRootFile = join(config.dataFolder, 'attestation-root.pem');
+  await writePrivate(attestationRootFile, await openAuthorities(signing));
+  const signerFor = signerMaker(signing);
 
   const auditGate = config.audit.isOn ? Gate.allocate() : undefined;
   if (!config.audit.isOn) log.warn('no audit records are kept');
@@ -185,7 +198,17 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   for (let attempt = 1; ; attempt += 1) {
     const port = sealedDoor?.port ?? (await claimPort(config));
     const urls = urlsFor(config.domain, port);
-    const parts = { read: store.read, write: store.write, crypto, clock, urls, versions };
+    const issuerKeys = openIssuerKeys(jsonOverHttps(config.attestation), clock);
+    const parts = {
+      read: store.read,
+      write: store.write,
+      crypto,
+      clock,
+      urls,
+      versions,
+      issuerKeys,
+      signers: openSigners(evidence, signerFor),
+    };
     const tenant = await openTenant(parts);
     const { tenantId } = tenant;
     if (auditGate !== undefined && audit === undefined) {
@@ -216,10 +239,11 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       hosts: config.hosts,
       hostsGiven: config.hostsGiven,
       trustedProxies: config.trustedProxies,
+      attestation: config.attestation,
       reusePort: config.workers > 1 || sealedDoor !== undefined,
       logLevel: config.logLevel,
     };
-    const workers = new Workers(data, answersFor(rooms, house, authority, audit), crew, log, clock, fallen.resolve);
+    const workers = new Workers(data, answersFor(rooms, house, authority, signerFor, audit), crew, log, clock, fallen.resolve);
     try {
       await workers.start(config.workers);
     } catch (error) {
@@ -233,7 +257,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     await sealedDoor?.close();
     const sweeping = sweepEvery(SWEEP_EVERY, house, audit, log);
     cleanup.push(() => sweeping.stop());
-    const connection = connectionFor(urls, tenant, authority, management.port);
+    const connection = connectionFor(urls, tenant, authority, management.port, attestationRootFile);
     const connectionFile = connectionFileIn(config.dataFolder);
     await writePrivate(connectionFile, `${JSON.stringify(connection, undefined, 2)}\n`);
     state = 'ready';
@@ -293,10 +317,17 @@ export function freeKeys(crypto: CryptoModule, tags: readonly Tag[]): void {
 type Answers = Parameters<typeof peer>[1];
 
 /** What worker threads may ask of this one. */
-function answersFor(rooms: readonly Room[], { urls, tenantId }: HouseParts, authority: Authority, audit: Audit | undefined): Answers {
+function answersFor(
+  rooms: readonly Room[],
+  { urls, tenantId }: HouseParts,
+  authority: Authority,
+  signerFor: SignerFor,
+  audit: Audit | undefined,
+): Answers {
   const habitsOf = dialects({ urls, tenantId, version: VERSION });
   return {
     leaf: (names: readonly string[]) => authority.leaf(names),
+    signer: (asked: AskedSigner) => signerFor(asked),
     record: async (events: readonly string[]) => audit?.append(events),
     write: async ({ room, row, visit, carried, facts }: WriteRequest) => {
       const where = rooms[room];
@@ -413,7 +444,13 @@ function sweepEvery(
   };
 }
 
-function connectionFor(urls: Urls, tenant: OpenTenant, authority: Authority, managementPort: number): ConnectionFile {
+function connectionFor(
+  urls: Urls,
+  tenant: OpenTenant,
+  authority: Authority,
+  managementPort: number,
+  attestationRootFile: string,
+): ConnectionFile {
   const { tenantId, subscriptionId, user, servicePrincipal } = tenant;
   return {
     version: 1,
@@ -427,6 +464,7 @@ function connectionFor(urls: Urls, tenant: OpenTenant, authority: Authority, man
     management: `http://127.0.0.1:${managementPort}/`,
     caFile: authority.caFile,
     caBundleFile: authority.caBundleFile,
+    attestationRootFile,
     tenantId,
     subscriptionId,
     user,

@@ -9,13 +9,16 @@ import { openRecorder } from './audit/recorder.ts';
 import { noRecorder, type Recorder } from './core/audit.ts';
 import { sharedClock, systemClock } from './core/clock.ts';
 import { type Tag, Versions } from './core/coherence.ts';
+import { jsonOverHttps, openIssuerKeys } from './core/issuer-keys.ts';
 import { peer } from './core/thread-calls.ts';
+import { openEvidence } from './crypto/evidence.ts';
 import { openCryptoModule } from './crypto/openssl-module.ts';
 import { RootKeys } from './crypto/root-keys.ts';
 import type { Leaf } from './door/certificate-authority.ts';
 import { type Door, openDoor } from './door/door.ts';
 import { doorMetrics } from './door/metrics.ts';
 import { certificates } from './door/tls.ts';
+import { type KnownSigner, openSigners, rememberedSigners, type SignerFor } from './hsm/evidence/signers.ts';
 import { HSMS_TAG } from './hsm/pool.ts';
 import { tokenVerifier } from './identity/verify-token.ts';
 import { buildRooms, freeKeys, VERSION, type WorkerData } from './main.ts';
@@ -47,7 +50,10 @@ function recorder({ auditGate }: WorkerData): Recorder {
 
 const main = peer(parentPort, {
   listen: async () => {
-    const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId };
+    const signerFor: SignerFor = (asked) => main.ask('signer', asked) as Promise<KnownSigner>;
+    const signers = openSigners(openEvidence(crypto, systemClock), rememberedSigners(signerFor, versions, systemClock));
+    const issuerKeys = openIssuerKeys(jsonOverHttps(data.attestation), clock);
+    const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId, issuerKeys, signers };
     door = openDoor({
       rooms: buildRooms(parts),
       verifyToken: tokenVerifier(parts),

@@ -89,6 +89,12 @@ export function immutableReleasePolicy(): Failure {
   return new Failure(400, 'BadParameter', 'AKV.SKR.1020: Immutable Key Release Policy cannot be modified.');
 }
 
+/** One answer for every reason: what a target lacks is between it and its attestation authority. */
+export function attestationRefused(cause: unknown): Failure {
+  const message = 'Target environment attestation statement cannot be verified.';
+  return new Failure(403, 'Forbidden', message, { inner: 'AccessDenied', cause });
+}
+
 export function roleAssignmentNotFound(): Failure {
   return new Failure(404, 'RoleAssignmentNotFound', 'Requested role assignment not found');
 }

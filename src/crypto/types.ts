@@ -38,7 +38,15 @@ export type SealedDomainKey = Uint8Array & { readonly [brand]: 'SealedDomainKey'
  * What the service seals under the root key besides domain keys. Each must be sealed anew when the root key changes: `operator/reseal.ts` has a row for each,
  * and a purpose without one does not compile.
  */
-export type SecretPurpose = 'token-signing-key' | 'first-account' | 'exchange-key' | 'audit-signing-key' | 'sign-in form' | 'root-key';
+export type SecretPurpose =
+  | 'token-signing-key'
+  | 'first-account'
+  | 'exchange-key'
+  | 'audit-signing-key'
+  | 'evidence-authority'
+  | 'evidence-signer'
+  | 'sign-in form'
+  | 'root-key';
 
 /** Which key version this is, and so the associated data of its seal. `name` arrives lower-cased. */
 export interface KeyIdentity {

@@ -2,6 +2,9 @@
 
 import { badParameter } from '../core/errors-keyvault.ts';
 
+/** What a request without one means. */
+export const NEWEST = '2026-04-01';
+
 /** Whether a dated version, `2026-05-01` say, or its preview has come by the time of this one. None given is the newest; 7.x came before all dated ones. */
 export function isSince(date: string, apiVersion: string | undefined): boolean {
   if (apiVersion === undefined) return true;

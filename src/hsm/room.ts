@@ -28,7 +28,7 @@ interface Asked {
 }
 
 export function hsmRoom(parts: HsmRoomParts): Room {
-  const { read, crypto, clock, versions, groupsOf, write = refuseToWrite } = parts;
+  const { read, crypto, clock, versions, groupsOf, issuerKeys, signers, write = refuseToWrite } = parts;
   const pool = openPool(parts);
   const access = openAccessCache(read, versions);
   const keys = openKeyCache(parts);
@@ -48,7 +48,7 @@ export function hsmRoom(parts: HsmRoomParts): Room {
     checkApiVersion(visit.apiVersion);
     const hsm = await pool.hsmAt(visit.host);
     if (hsm.state !== 'active') throw notActivated();
-    return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock, keys, groupsOf };
+    return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock, keys, groupsOf, issuerKeys, signers };
   }
 
   async function authorised(hsm: Hsm, row: Asked, { caller, path }: Visit): Promise<SignedIn> {

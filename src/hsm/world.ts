@@ -3,10 +3,12 @@
 import type { SignedIn } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Versions } from '../core/coherence.ts';
+import type { IssuerKeys } from '../core/issuer-keys.ts';
 import type { Urls } from '../core/urls.ts';
 import type { CryptoModule } from '../crypto/module.ts';
 import type { DomainAtRest } from '../crypto/types.ts';
 import type { Reader, Store } from '../store/store.ts';
+import type { Signers } from './evidence/signers.ts';
 import type { KeyCache } from './keys/cache.ts';
 
 /** What the room is built from. `write` is there on the main thread alone. */
@@ -23,6 +25,10 @@ export interface HsmParts {
 export interface HsmRoomParts extends HsmParts {
   /** The groups that an object of the directory is in, directly or through other groups: object ids. */
   readonly groupsOf: (objectId: string) => Promise<readonly string[]>;
+  /** The keys of attestation authorities. */
+  readonly issuerKeys: IssuerKeys;
+  /** What an HSM signs before others. */
+  readonly signers: Signers;
 }
 
 /** What has a schedule or changes states, on the main thread. */
@@ -77,6 +83,8 @@ export interface ActiveReads extends HsmReads {
   readonly hsm: ActiveHsm;
   readonly keys: KeyCache;
   readonly groupsOf: HsmRoomParts['groupsOf'];
+  readonly issuerKeys: IssuerKeys;
+  readonly signers: Signers;
 }
 
 /**

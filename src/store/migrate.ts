@@ -9,6 +9,7 @@ import { up as directory } from './migrations/0005-directory.ts';
 import { up as audit } from './migrations/0006-audit.ts';
 import { up as grants } from './migrations/0007-grants.ts';
 import { up as armRoleAssignments } from './migrations/0008-arm-role-assignments.ts';
+import { up as evidence } from './migrations/0009-evidence.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -23,6 +24,7 @@ export const MIGRATIONS: readonly Migration[] = [
   audit,
   grants,
   armRoleAssignments,
+  evidence,
 ];
 
 /** What this program writes. */

@@ -244,6 +244,27 @@ export interface Tables {
   /** What a waiting HSM lets custodians encrypt its security domain to; gone once it has one. */
   exchange_keys: { hsm_id: string; certificate: Uint8Array; sealed: Uint8Array; created_at: number };
 
+  /** Who certifies what HSMs sign before others: one for each purpose, under one root. */
+  evidence_authorities: {
+    purpose: 'release' | 'attestation';
+    /** PEM: its own certificate, then the root's. */
+    chain: string;
+    sealed: Uint8Array;
+    created_at: number;
+  };
+
+  evidence_signers: {
+    hsm_id: string;
+    purpose: 'release' | 'attestation';
+    kid: string;
+    /** The host that its certificate names. */
+    host: string;
+    /** PEM: its own certificate first, the root's last. */
+    chain: string;
+    sealed: Uint8Array;
+    renew_at: number;
+  };
+
   rotation_policies: {
     hsm_id: string;
     name_key: string;

@@ -37,6 +37,7 @@ const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'doctor.ts': ['core', 'shell', 'connection-file.ts'],
   'quickstart.ts': ['core', 'shell', 'connection-file.ts', 'config.ts'],
   'byok.ts': ['core', 'crypto', 'shell', 'terminal'],
+  'verify-attestation.ts': ['core', 'terminal', 'connection-file.ts'],
   'cli.ts': [
     'core',
     'shell',
@@ -50,6 +51,7 @@ const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
     'connect.ts',
     'doctor.ts',
     'quickstart.ts',
+    'verify-attestation.ts',
   ],
 };
 

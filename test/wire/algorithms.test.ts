@@ -50,6 +50,8 @@ const WIRE: Readonly<Record<KeyOperation, string>> = {
   unwrapKey: 'unwrapkey',
   sign: 'sign',
   verify: 'verify',
+  secureWrapKey: 'securewrapkey',
+  secureUnwrapKey: 'secureunwrapkey',
 };
 const SEALS = ['encrypt', 'wrapKey'] as const;
 const BACK = { encrypt: 'decrypt', wrapKey: 'unwrapKey' } as const;

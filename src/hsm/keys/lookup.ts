@@ -16,7 +16,7 @@ export interface KeyRef {
 type Use = KeyOperation | 'import';
 
 /** Outside their time keys make nothing new, but what they made before can still be read and checked. */
-const IN_TIME_ONLY: ReadonlySet<Use> = new Set<Use>(['encrypt', 'sign', 'wrapKey', 'import']);
+const IN_TIME_ONLY: ReadonlySet<Use> = new Set<Use>(['encrypt', 'sign', 'wrapKey', 'secureWrapKey', 'import']);
 
 /** The key, if it may do this now: enabled, made for the operation, and in its time where that counts. */
 export async function usableKey(world: ActiveReads, ref: KeyRef, operation: KeyOperation): Promise<KeyVersion> {

@@ -1,6 +1,7 @@
 // Every address of keys. Where a version may be left out, both addresses stand here: an empty segment is none by the time the router sees it.
 
 import { type ActiveRow, reads, writes } from '../rows.ts';
+import { attestKey } from './attestation.ts';
 import { backupKey, restoreKey } from './backup.ts';
 import { createKey } from './create.ts';
 import { deleteKey, getDeletedKey, listDeletedKeys, purgeKey, recoverKey } from './delete.ts';
@@ -9,8 +10,10 @@ import { importKey } from './import.ts';
 import { randomBytes } from './random-bytes.ts';
 import { getKey, listKeys, listVersions } from './read.ts';
 import { refused } from './refused.ts';
+import { releaseKey } from './release.ts';
 import { rotateKey } from './rotate.ts';
 import { getRotationPolicy, putRotationPolicy } from './rotation-policy.ts';
+import { secureUnwrapKey, secureWrapKey } from './secure-wrap.ts';
 import { sign, verify } from './sign.ts';
 import { updateKey } from './update.ts';
 
@@ -51,14 +54,14 @@ export const keyRows: readonly ActiveRow[] = [
 
   reads ('POST',   '/keys/:name/backup',                  'keys/backup/action',              backupKey),
   writes('POST',   '/keys/restore',                       'keys/restore/action',             restoreKey),
-  reads ('POST',   '/keys/:name/release',                 'keys/release/action',             refused('Release of a key')),
-  reads ('POST',   '/keys/:name/:version/release',        'keys/release/action',             refused('Release of a key')),
-  reads ('GET',    '/keys/:name/attestation',             'keys/read/action',                refused('Attestation of a key')),
-  reads ('GET',    '/keys/:name/:version/attestation',    'keys/read/action',                refused('Attestation of a key')),
-  reads ('POST',   '/keys/:name/securewrapkey',           'keys/wrap/action',                refused('securewrapkey')),
-  reads ('POST',   '/keys/:name/:version/securewrapkey',  'keys/wrap/action',                refused('securewrapkey')),
-  reads ('POST',   '/keys/:name/secureunwrapkey',         'keys/unwrap/action',              refused('secureunwrapkey')),
-  reads ('POST',   '/keys/:name/:version/secureunwrapkey', 'keys/unwrap/action',             refused('secureunwrapkey')),
+  reads ('POST',   '/keys/:name/release',                 'keys/release/action',             releaseKey),
+  reads ('POST',   '/keys/:name/:version/release',        'keys/release/action',             releaseKey),
+  reads ('GET',    '/keys/:name/attestation',             'keys/read/action',                attestKey),
+  reads ('GET',    '/keys/:name/:version/attestation',    'keys/read/action',                attestKey),
+  reads ('POST',   '/keys/:name/securewrapkey',           'keys/wrap/action',                secureWrapKey),
+  reads ('POST',   '/keys/:name/:version/securewrapkey',  'keys/wrap/action',                secureWrapKey),
+  reads ('POST',   '/keys/:name/secureunwrapkey',         'keys/unwrap/action',              secureUnwrapKey),
+  reads ('POST',   '/keys/:name/:version/secureunwrapkey', 'keys/unwrap/action',             secureUnwrapKey),
   reads ('PUT',    '/keys/:name/restore',                 'restore/start/action',            refused('Restore of a key from a backup')),
   reads ('POST',   '/backup',                             'backup/start/action',             refused('Backup')),
   reads ('POST',   '/prebackup',                          'backup/start/action',             refused('Backup')),

@@ -25,6 +25,7 @@ export const connectionJson = {
   management: 'http://127.0.0.1:8444/',
   caFile: '/data/ca.pem',
   caBundleFile: '/data/ca-bundle.pem',
+  attestationRootFile: '/data/attestation-root.pem',
   tenantId: tenant,
   subscriptionId: subscription,
   user: { userPrincipalName: 'alice@contoso.localhost', objectId: alice, password: 'user password' },

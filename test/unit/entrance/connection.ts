@@ -15,6 +15,7 @@ export function connection(): ConnectionFile {
     management: 'http://127.0.0.1:9444/',
     caFile: '/data/ca.pem',
     caBundleFile: '/data/ca-bundle.pem',
+    attestationRootFile: '/data/attestation-root.pem',
     tenantId: '11111111-2222-4333-8444-555555555555',
     subscriptionId: '66666666-7777-4888-9999-000000000000',
     user: { userPrincipalName: 'admin@strongroom.localhost', objectId: 'aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee', password: 'the-password' },

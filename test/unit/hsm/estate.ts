@@ -1,7 +1,7 @@
 // HSMs in a temporary folder: a reading thread's room and the writing thread's room over one store, asked as the door asks them, with a clock that
 // moves. For tests alone.
 
-import { randomBytes, randomUUID } from 'node:crypto';
+import { type KeyObject, randomBytes, randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,13 +10,16 @@ import type { Caller } from '../../../src/core/caller.ts';
 import type { Clock } from '../../../src/core/clock.ts';
 import { type Tag, Versions } from '../../../src/core/coherence.ts';
 import { Failure } from '../../../src/core/failure.ts';
+import type { IssuerKeys } from '../../../src/core/issuer-keys.ts';
 import { OPEN_TO_ALL } from '../../../src/core/network-rules.ts';
 import { isReply } from '../../../src/core/reply.ts';
 import type { Method, Room, ServedRow } from '../../../src/core/route.ts';
 import { urlsFor } from '../../../src/core/urls.ts';
+import { openEvidence } from '../../../src/crypto/evidence.ts';
 import { openCryptoModule } from '../../../src/crypto/openssl-module.ts';
 import { parseCall, readQuery } from '../../../src/door/decode.ts';
 import { dialects } from '../../../src/door/dialects.ts';
+import { openAuthorities, openSigners, type Signers, signerMaker } from '../../../src/hsm/evidence/signers.ts';
 import { hsmPort } from '../../../src/hsm/lifecycle.ts';
 import { hsmRoom } from '../../../src/hsm/room.ts';
 import { sweepHsms } from '../../../src/hsm/sweep.ts';
@@ -50,6 +53,8 @@ export interface Estate {
   readonly port: ReturnType<typeof hsmPort>;
   /** What the directory says of who is in which groups. */
   readonly groups: Map<string, readonly string[]>;
+  /** Public keys of attestation authorities, by `{issuer} {kid}`. */
+  readonly issuers: Map<string, KeyObject>;
   /** Everything that commits have touched so far. */
   readonly touched: Tag[];
   readonly room: Room;
@@ -95,11 +100,22 @@ export async function openEstate(t: TestContext): Promise<Estate> {
   const port = hsmPort(parts);
   const groups = new Map<string, readonly string[]>();
   const groupsOf = async (id: string): Promise<readonly string[]> => groups.get(id) ?? [];
-  const writing = hsmRoom({ ...parts, groupsOf });
-  const reading = hsmRoom({ ...parts, groupsOf, read: reader.read, write: undefined });
+  const issuers = new Map<string, KeyObject>();
+  const issuerKeys: IssuerKeys = { keyOf: async (issuer, kid) => issuers.get(`${issuer} ${kid}`) };
+  const signing = { read: store.read, write: store.write, evidence: openEvidence(crypto, clock), clock };
+  let opened: Promise<string> | undefined;
+  const signers: Signers = async (...asked) => {
+    opened ??= openAuthorities(signing);
+    await opened;
+    return openSigners(signing.evidence, signerMaker(signing))(...asked);
+  };
+  const room = { ...parts, groupsOf, issuerKeys, signers };
+  const writing = hsmRoom(room);
+  const reading = hsmRoom({ ...room, read: reader.read, write: undefined });
   const estate: Estate = {
     parts,
     groups,
+    issuers,
     port,
     touched,
     room: reading,
