@@ -2,14 +2,18 @@
 
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { Failure } from '../../src/core/failure.ts';
+import { KeyFileError, openKeyFile } from '../../src/core/key-file.ts';
+import { readPkcs8 } from '../../src/crypto/pkcs8.ts';
 import { readPrivateJwk } from '../../src/crypto/private-jwk.ts';
 import { readCustodians } from '../../src/crypto/security-domain/certificate.ts';
 import { decodeDomain, exportSecurityDomain, recoverSecurityDomain } from '../../src/crypto/security-domain/content.ts';
 import { makeRestoreBlob, openSecurityDomain, readSecurityDomain } from '../../src/crypto/security-domain/file.ts';
 import { openDirect, openWithKey, sealDirect, sealToKey } from '../../src/crypto/security-domain/jwe.ts';
+import { readByok } from '../../src/hsm/keys/byok.ts';
 import { parseDuration } from '../../src/hsm/keys/duration.ts';
 import { ShellError } from '../../src/shell/errors.ts';
 import { parse } from '../../src/shell/parser.ts';
+import { der, integer, octets, sequence } from '../unit/crypto/der.ts';
 import { rsaPair } from '../unit/crypto/safe.ts';
 import { certificateOf, custodianOf, jwk, makePair } from '../unit/security-domain/ceremony.ts';
 import { inAWord, type Target } from './hunt.ts';
@@ -49,6 +53,21 @@ const domainFile = exportSecurityDomain(domain, certificates, 2);
 const contentKey = randomBytes(64);
 const keyPair = rsaPair(2048);
 
+const ecKeys = {
+  'P-256': generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
+  'P-521': generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey,
+};
+const ORIGIN = 'https://contoso.managedhsm.localhost:8443';
+const BYOK = { alg: 'dir', enc: 'CKM_RSA_AES_KEY_WRAP' };
+
+/** RFC 7292 section 4, with one key and no protection of any kind. */
+function pkcs12(pkcs8: Buffer): Buffer {
+  const id = (hex: string): Buffer => der(0x06, Buffer.from(hex, 'hex'));
+  const data = (content: Buffer): Buffer => sequence(id('2a864886f70d010701'), der(0xa0, octets(content)));
+  const bag = sequence(id('2a864886f70d010c0a0101'), der(0xa0, pkcs8));
+  return sequence(integer(3n), data(sequence(data(sequence(bag)))));
+}
+
 export const PARSERS: readonly Target[] = [
   {
     name: 'private-jwk',
@@ -60,6 +79,34 @@ export const PARSERS: readonly Target[] = [
       text({ kty: 'oct', k: randomBytes(32).toString('base64url') }),
     ],
     feed: refusing(Failure, (input) => readPrivateJwk(onlyText(parsed(input)))),
+  },
+  {
+    name: 'pkcs8',
+    seeds: () => [keyPair.privateKey, ...Object.values(ecKeys)].map((key) => key.export({ type: 'pkcs8', format: 'der' })),
+    feed: refusing(Failure, (input) => readPkcs8(input)?.material.kty ?? 'none'),
+  },
+  {
+    name: 'byok-file',
+    seeds: () => [text({ schema_version: '1.0.0', header: { kid: `${ORIGIN}/keys/kek/${'0'.repeat(32)}`, ...BYOK }, ciphertext: 'A-_B' })],
+    feed: refusing(Failure, (input) => readByok({ origin: ORIGIN }, input.toString('base64'))),
+  },
+  {
+    name: 'key-file',
+    // Unprotected ones: how often a password is hashed is written in a protected file, and that may be as long as its owner likes.
+    seeds: () =>
+      Object.values(ecKeys).flatMap((key) => [
+        pkcs12(key.export({ type: 'pkcs8', format: 'der' })),
+        key.export({ type: 'pkcs8', format: 'der' }),
+        Buffer.from(key.export({ type: 'sec1', format: 'pem' })),
+      ]),
+    feed: (input) =>
+      openKeyFile(input, undefined).then(
+        (key) => `taken ${key.asymmetricKeyType}`,
+        (error) => {
+          if (error instanceof KeyFileError) return inAWord(error.message);
+          throw error;
+        },
+      ),
   },
   {
     name: 'custodian-certificates',

@@ -277,6 +277,17 @@ suite('bring your own key', () => {
     assert.equal((await house.hsm(HSM, 'GET', '/keys/nothing')).status, 404);
   });
 
+  test('a key that comes wrapped may be made exportable, with the policy that this takes', async () => {
+    const key = { kty: 'RSA', key_hsm: text(byok(kek, pkcs8(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey))) };
+    const exportable = { attributes: { exportable: true } };
+    await refused('no policy', 400, 'BadParameter', /must have release policy/, bring('leaves', key, exportable));
+    const release_policy = { data: Buffer.from(POLICY).toString('base64url') };
+    const got = await bring('leaves', key, { ...exportable, release_policy });
+    assert.equal(got.status, 200, got.text);
+    assert.equal(got.json.attributes.exportable, true);
+    assert.deepEqual(JSON.parse(Buffer.from(got.json.release_policy.data, 'base64url').toString()), JSON.parse(POLICY));
+  });
+
   test('to bring a key takes the right to import, at the name it gets', async () => {
     const application = await house.token('application', 'hsm');
     const { objectId } = house.connection.servicePrincipal;

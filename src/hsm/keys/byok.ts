@@ -41,7 +41,7 @@ export interface WrappedKey {
 }
 
 /** `text` is the file in base64 of either alphabet. Throws BadParameter that says what is wrong with it. */
-export function readByok(hsm: Hsm, text: string): WrappedKey {
+export function readByok(hsm: Pick<Hsm, 'origin'>, text: string): WrappedKey {
   if (text.length > (LONGEST_FILE * 4) / 3) throw malformed(`it is longer than ${LONGEST_FILE} bytes`);
   const bytes = fromAnyBase64(text);
   if (bytes === undefined) throw malformed('it is not base64');
@@ -63,7 +63,7 @@ function jsonOf(bytes: Buffer): unknown {
 }
 
 /** The port counts for nothing: a service that listens elsewhere today has the same keys. */
-function kekOf(hsm: Hsm, kid: string): KeyRef {
+function kekOf(hsm: Pick<Hsm, 'origin'>, kid: string): KeyRef {
   const url = URL.canParse(kid) ? new URL(kid) : undefined;
   const [, name, version] = KID.exec(url?.pathname ?? '') ?? [];
   if (url?.protocol !== 'https:' || name === undefined) {
