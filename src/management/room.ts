@@ -85,9 +85,13 @@ export function managementRoom(parts: ManagementRoomParts): Room {
   return { name: 'management', dialect: 'arm', rows: serveRows(armRows, { read: reading, write: writing, audit: auditOf }) };
 }
 
-/** The action is the operation's name, as in Azure's activity log; and as there, what is only read is not recorded unless it was refused. */
-function auditOf({ action, mode }: ArmRow): RowAudit {
-  return { operation: action, action, record: mode === 'write' ? 'every call' : 'refusals', scope: scopeOf };
+/**
+ * The action is the operation's name, as in Azure's activity log; and as there, what is only read is not recorded unless it was refused. An HSM's keys are
+ * the exception: whoever looks at them here is recorded as whoever looks at them there.
+ */
+function auditOf({ action, mode, path }: ArmRow): RowAudit {
+  const isRecorded = mode === 'write' || path.includes('/:hsm/keys');
+  return { operation: action, action, record: isRecorded ? 'every call' : 'refusals', scope: scopeOf };
 }
 
 function scopeOf({ subscription, group, hsm }: Visit['path']): string {

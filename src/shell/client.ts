@@ -41,6 +41,7 @@ export const apiVersions = {
   subscriptions: '2021-01-01',
   managedHsms: '2024-11-01',
   hsm: '2025-07-01',
+  authorization: '2022-04-01',
   /** The first that has ML-DSA. */
   mlDsa: '2026-05-01-preview',
 } as const;

@@ -2,6 +2,7 @@
 
 import { allItems, apiVersions, type ClientContext, call, type Place, quoted, resourceManager, segment } from './client.ts';
 import { ShellError } from './errors.ts';
+import { ruleSetShape } from './network-rules.ts';
 import { at, dateAt, flagAt, listAt, numberAt, textAt, textsAt } from './read.ts';
 import { type Hashtable, hashtable, isRecord, shape } from './value.ts';
 
@@ -93,6 +94,7 @@ export function managedHsmShape(resource: unknown): object {
       SoftDeleteRetentionInDays: numberAt(resource, 'properties', 'softDeleteRetentionInDays'),
       EnablePurgeProtection: flagAt(resource, 'properties', 'enablePurgeProtection') ?? false,
       PublicNetworkAccess: property('publicNetworkAccess'),
+      NetworkRuleSet: ruleSetShape(property('networkAcls')),
       ProvisioningState: property('provisioningState'),
       StatusMessage: property('statusMessage'),
       SecurityDomain: shape('PSManagedHsmSecurityDomain', {

@@ -89,7 +89,22 @@ const advice: readonly Advice[] = [
   { code: /^LocationNotAvailable/, hints: () => ['see all locations with: Get-AzLocation'] },
   {
     code: /^AuthorizationFailed$/,
-    hints: () => ['an Owner of the subscription can do this; see who you are with: Get-AzContext'],
+    hints: (_, { account }) => [
+      'see who you are with: Get-AzContext',
+      `an Owner lets you with: New-AzRoleAssignment ${whoOf(account)} -RoleDefinitionName Contributor -ResourceGroupName GROUP`,
+    ],
+  },
+  {
+    message: /^Client address \((\S+)\) is not authorized/,
+    hints: ([, address = 'ADDRESS'], { hsm }) => [
+      `the HSM's network rules shut this address out; who manages the HSM lets it in with: Add-AzKeyVaultManagedHsmNetworkRule -Name ${hsm ?? 'HSM'} -IpAddressRange ${address}`,
+    ],
+  },
+  {
+    code: /^NetworkRulesLockOut$/,
+    hints: () => [
+      'activate it first: Export-AzKeyVaultSecurityDomain -Name NAME -Certificates a.cer, b.cer, c.cer -OutputPath FILE -Quorum 2',
+    ],
   },
   { code: /^SubscriptionNotFound$/, hints: () => ['see yours with: Get-AzSubscription'] },
 ];
@@ -128,11 +143,16 @@ function hintsFor(code: string, message: string, refused: Refused): readonly str
 function missingRole(action: string, scope: string, { hsm, account }: Refused): readonly string[] {
   const lower = action.toLowerCase();
   const role = roleFor.find(([beginning]) => lower.startsWith(beginning))?.[1] ?? 'Managed HSM Administrator';
-  const who = account === undefined ? '-ObjectId ID' : account.includes('@') ? `-SignInName ${account}` : `-ApplicationId ${account}`;
   return [
     `needs a role with '${action}' at scope '${scope}', for example '${role}'`,
-    `an administrator of the HSM grants it with: New-AzKeyVaultRoleAssignment -HsmName ${hsm ?? 'HSM'} -RoleDefinitionName "${role}" ${who} -Scope ${scope}`,
+    `an administrator of the HSM grants it with: New-AzKeyVaultRoleAssignment -HsmName ${hsm ?? 'HSM'} -RoleDefinitionName "${role}" ${whoOf(account)} -Scope ${scope}`,
+    `see what you hold with: Get-StrongroomAccess -HsmName ${hsm ?? 'HSM'} -Action ${action} -Scope ${scope}`,
   ];
+}
+
+function whoOf(account: string | undefined): string {
+  if (account === undefined) return '-ObjectId ID';
+  return account.includes('@') ? `-SignInName ${account}` : `-ApplicationId ${account}`;
 }
 
 function usualWords({ status, hsm }: Refused): string {

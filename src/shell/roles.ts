@@ -20,8 +20,12 @@ export function assignmentsPath(scope: string): string {
   return `${scope === '/' ? '' : scope}/providers/Microsoft.Authorization/roleAssignments`;
 }
 
+export function definitionsPath(scope: string): string {
+  return `${scope === '/' ? '' : scope}/providers/Microsoft.Authorization/roleDefinitions`;
+}
+
 export async function definitions(context: ClientContext, place: Place, scope: string): Promise<unknown[]> {
-  return allItems(context, place, `${scope === '/' ? '' : scope}/providers/Microsoft.Authorization/roleDefinitions`);
+  return allItems(context, place, definitionsPath(scope));
 }
 
 /** By its name; 'Crypto User' and the documentation's 'Managed HSM Backup' find theirs too. */

@@ -96,6 +96,31 @@ const views: Readonly<Record<string, View>> = {
     list: ['RoleName', 'Id', 'Description', 'Type', { label: 'DataActions', value: dataActionsOf }, 'AssignableScopes'],
     usual: 'table',
   },
+  PSKeyVaultSetting: { table: ['Name', 'Value', 'Type', { label: 'HSM Name', value: 'HsmName' }] },
+  PSManagedHsmNetworkRuleSet: { list: ['DefaultAction', 'Bypass', 'IpAddressRanges', 'VirtualNetworkResourceIds'] },
+  MhsmGeoReplicatedRegion: { table: ['IsPrimary', 'Name', 'ProvisioningState'] },
+  PSRoleDefinition: {
+    list: ['Name', 'Id', 'IsCustom', 'Description', 'Actions', 'NotActions', 'DataActions', 'NotDataActions', 'AssignableScopes'],
+  },
+  PSRoleAssignment: {
+    list: [
+      ...['RoleAssignmentName', 'RoleAssignmentId', 'Scope', 'DisplayName', 'RoleDefinitionName', 'RoleDefinitionId', 'ObjectId'],
+      ...['ObjectType', 'Description'],
+    ],
+  },
+  StrongroomAccess: {
+    list: [
+      'Principal',
+      'Scope',
+      'Action',
+      'Allowed',
+      { label: 'Holds', value: heldRolesOf },
+      'Needed',
+      { label: 'GrantWith', value: 'GrantWith', keep: true },
+      'May',
+    ],
+  },
+  StrongroomHeldRole: { table: ['RoleDefinitionName', 'Scope', 'Through', 'Reaches', 'Gives', 'TakesAway'] },
   PSKeyVaultPermission: { list: ['Actions', 'NotActions', 'DataActions', 'NotDataActions'] },
   PSKeyVaultRoleAssignment: { table: ['RoleDefinitionName', 'DisplayName', 'ObjectType', 'Scope'] },
   MicrosoftGraphUser: { table: ['DisplayName', { label: 'Id', value: 'Id', keep: true }, 'Mail', 'UserPrincipalName'] },
@@ -126,6 +151,18 @@ function lifetimeActionsOf(policy: unknown): string {
       return `{[${facts.join(', ')}]}`;
     })
     .join(' ');
+}
+
+/** Each on its own words: what is held, where, and whether that helps here. */
+function heldRolesOf(access: unknown): string {
+  const held = member(access, 'Holds');
+  const all = Array.isArray(held) ? held : [];
+  const words = all.map((role) => {
+    const reach = member(role, 'Reaches') === false ? ', does not reach here' : '';
+    const taken = member(role, 'TakesAway') === true ? ', takes it away' : '';
+    return `${toText(member(role, 'RoleDefinitionName'))} at ${toText(member(role, 'Scope'))} through ${toText(member(role, 'Through'))}${reach}${taken}`;
+  });
+  return words.length === 0 ? 'nothing' : words.join('; ');
 }
 
 function dataActionsOf(role: unknown): string {

@@ -3,6 +3,7 @@
 import type { Cmdlet } from '../cmdlet.ts';
 import '../views.ts';
 import type { Session } from '../session.ts';
+import { getAccess } from './access.ts';
 import { connectAccount, disconnectAccount, getAccessToken, getContext, getSubscription, getTenant } from './account.ts';
 import { getServicePrincipal, getUser } from './directory.ts';
 import { getKey, removeKey, undoKeyRemoval, updateKey } from './key.ts';
@@ -11,11 +12,17 @@ import { backupKey, restoreKey } from './key-backup.ts';
 import { getRandomNumber, invokeKeyOperation } from './key-operation.ts';
 import { getKeyRotationPolicy, invokeKeyRotation, setKeyRotationPolicy } from './key-rotation.ts';
 import { getManagedHsm, newManagedHsm, testNameAvailability, updateManagedHsm } from './managed-hsm.ts';
+import { addRegion, getRegion, removeRegion } from './managed-hsm-region.ts';
 import { removeManagedHsm, undoManagedHsmRemoval } from './managed-hsm-removal.ts';
+import { getArmRoleAssignment, getArmRoleDefinition, newArmRoleAssignment, removeArmRoleAssignment } from './manager-role.ts';
+import { addNetworkRule, newNetworkRuleSetObject, removeNetworkRule, updateNetworkRuleSet } from './network-rule.ts';
 import { getLocation, getResource, getResourceGroup, newResourceGroup, removeResourceGroup, setResourceGroup } from './resource-group.ts';
 import { invokeRestMethod } from './rest.ts';
 import { getRoleAssignment, getRoleDefinition, newRoleAssignment, removeRoleAssignment } from './role.ts';
+import { newRoleDefinition, removeRoleDefinition } from './role-definition.ts';
 import { exportSecurityDomain } from './security-domain.ts';
+
+import { getSetting, updateSetting } from './setting.ts';
 
 export { openSession } from '../session.ts';
 
@@ -24,8 +31,11 @@ export const cmdlets: readonly Cmdlet<Session>[] = [
   ...[getUser, getServicePrincipal],
   ...[newResourceGroup, getResourceGroup, setResourceGroup, removeResourceGroup, getResource, getLocation],
   ...[newManagedHsm, getManagedHsm, updateManagedHsm, removeManagedHsm, undoManagedHsmRemoval, testNameAvailability],
+  ...[newNetworkRuleSetObject, addNetworkRule, removeNetworkRule, updateNetworkRuleSet, getRegion, addRegion, removeRegion],
+  ...[getArmRoleDefinition, newArmRoleAssignment, getArmRoleAssignment, removeArmRoleAssignment],
   exportSecurityDomain,
-  ...[getRoleDefinition, newRoleAssignment, getRoleAssignment, removeRoleAssignment],
+  ...[getRoleDefinition, newRoleDefinition, removeRoleDefinition, newRoleAssignment, getRoleAssignment, removeRoleAssignment, getAccess],
+  ...[getSetting, updateSetting],
   ...[addKey, getKey, updateKey, removeKey, undoKeyRemoval],
   ...[invokeKeyOperation, getRandomNumber],
   ...[invokeKeyRotation, getKeyRotationPolicy, setKeyRotationPolicy, backupKey, restoreKey],

@@ -14,6 +14,7 @@ import {
   removedHsms,
   requireHsm,
 } from '../managed-hsms.ts';
+import { aclsOfRuleSet } from '../network-rules.ts';
 import { userId } from '../principals.ts';
 import { at, textAt } from '../read.ts';
 import { type Hashtable, member, shape } from '../value.ts';
@@ -62,6 +63,7 @@ export const newManagedHsm = define({
     },
     Sku: { type: 'string', suggestions: ['StandardB1', 'CustomB32'], fromPipeline: property, help: 'StandardB1 when not given.' },
     PublicNetworkAccess: { type: 'string', values: ['Enabled', 'Disabled'] },
+    NetworkRuleSet: { type: 'object', help: 'From New-AzKeyVaultManagedHsmNetworkRuleSetObject.' },
     EnablePurgeProtection: { type: 'switch', help: 'Nobody can purge it before its time. Cannot be undone.' },
     Tag: tagParameter,
     SubscriptionId: subscriptionParameter,
@@ -100,6 +102,7 @@ export const newManagedHsm = define({
           softDeleteRetentionInDays: args.SoftDeleteRetentionInDays,
           ...(args.EnablePurgeProtection ? { enablePurgeProtection: true } : {}),
           ...networkAccess(args.PublicNetworkAccess),
+          ...(args.NetworkRuleSet === undefined ? {} : { networkAcls: aclsOfRuleSet(args.NetworkRuleSet) }),
         },
       },
     });

@@ -13,7 +13,7 @@ const facts = fileURLToPath(new URL('../../../../shared/spec/powershell-cmdlets.
 test('no two cmdlets answer to one name, and every name is Verb-Noun', () => {
   const names = cmdlets.flatMap((cmdlet) => [cmdlet.name, ...(cmdlet.aliases ?? [])]);
   assert.equal(new Set(names.map((name) => name.toLowerCase())).size, names.length);
-  for (const name of names) assert.match(name, /^[A-Z][a-z]+-Az[A-Za-z]+$/);
+  for (const name of names) assert.match(name, /^[A-Z][a-z]+-(?:Az|Strongroom)[A-Za-z]+$/);
 });
 
 test('sets hold parameters that exist, and what is mandatory in a set belongs to it', () => {
@@ -40,6 +40,9 @@ test('every object that is put out has a view', () => {
     if (outputs !== undefined && !['Boolean', 'Byte', 'String'].includes(outputs)) assert.ok(viewOf(outputs), `${name} ${outputs}`);
   }
 });
+
+/** What generated cmdlets of the genuine module have, to change how they send. */
+const pipeline = ['Break', 'HttpPipelineAppend', 'HttpPipelinePrepend', 'Proxy', 'ProxyCredential', 'ProxyUseDefaultCredentials'];
 
 /** What the genuine cmdlets have and these do not. A parameter that is neither here nor there has been forgotten. */
 const leftOut: Readonly<Record<string, readonly string[]>> = {
@@ -80,19 +83,19 @@ const leftOut: Readonly<Record<string, readonly string[]>> = {
   ],
   'Get-AzResourceGroup': ['ExpandProperties', 'Tag'],
   'Remove-AzResourceGroup': ['ForceDeletionType'],
-  'New-AzKeyVaultManagedHsm': ['NetworkRuleSet', 'UserAssignedIdentity'],
+  'New-AzKeyVaultManagedHsm': ['UserAssignedIdentity'],
   'Update-AzKeyVaultManagedHsm': ['UserAssignedIdentity'],
-  'Test-AzKeyVaultManagedHsmNameAvailability': [
-    ...[
-      'Break',
-      'HttpPipelineAppend',
-      'HttpPipelinePrepend',
-      'JsonFilePath',
-      'JsonString',
-      'Proxy',
-      'ProxyCredential',
-      'ProxyUseDefaultCredentials',
-    ],
+  'Test-AzKeyVaultManagedHsmNameAvailability': [...pipeline, 'JsonFilePath', 'JsonString'],
+  'Get-AzKeyVaultManagedHsmRegion': pipeline,
+  'Add-AzKeyVaultManagedHsmRegion': pipeline,
+  'Remove-AzKeyVaultManagedHsmRegion': pipeline,
+  'New-AzRoleAssignment': [
+    'AllowDelegation',
+    'Condition',
+    'ConditionVersion',
+    'InputFile',
+    'ParentResource',
+    'SkipClientSideScopeValidation',
   ],
 };
 
