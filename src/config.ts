@@ -34,6 +34,13 @@ export interface Config {
   readonly workers: number;
   readonly logLevel: string;
   readonly audit: AuditConfig;
+  readonly backups: {
+    /** Absolute; undefined: backups go to no folder of this machine. */
+    readonly folder: string | undefined;
+    /** Where a sealed backup waits until its storage has taken it. */
+    readonly spool: string;
+    readonly outbound: OutboundRules;
+  };
 }
 
 export interface AuditConfig {
@@ -85,6 +92,10 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   'audit-retention': { value: 'DAYS',   environment: 'STRONGROOM_AUDIT_RETENTION', default: '365',                  says: 'Days after which closed segments of the record are removed, which the record says; 0 keeps them for ever.' },
   'audit-authorities': { value: 'FILE', environment: 'STRONGROOM_AUDIT_AUTHORITIES', default: "Node's own",         says: 'Certificate authorities, in PEM, by which sinks over TLS are judged.' },
   'audit-webhook-authorization': { value: 'FILE', environment: 'STRONGROOM_AUDIT_WEBHOOK_AUTHORIZATION_FILE', default: 'none', says: 'A file with the Authorization header that webhooks are sent.' },
+  'backup-folder':       { value: 'DIR',   environment: 'STRONGROOM_BACKUP_FOLDER',       default: 'none',       says: 'A folder into which HSMs may be backed up, as file:// addresses inside it.' },
+  'backup-private-host': { value: 'HOST[:PORT]', environment: 'STRONGROOM_BACKUP_PRIVATE_HOSTS', default: 'none', says: 'A storage host that backups may go to although it is at a private or loopback address; may be given more than once.', multiple: true },
+  'backup-ca':           { value: 'FILE',  environment: 'STRONGROOM_BACKUP_CA',           default: 'the public ones', says: 'Certificate authorities (PEM) of storage hosts, besides the public ones.' },
+  'backup-timeout':      { value: 'SECONDS', environment: 'STRONGROOM_BACKUP_TIMEOUT',    default: '60',         says: 'How long one request to a storage host may take: it carries 4 MB.' },
   store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: 'A database elsewhere. This version keeps its own in the data folder and refuses any other.' },
 };
 
@@ -126,6 +137,15 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
       retentionDays: daysOf('audit-retention', value('audit-retention') ?? '365'),
       authoritiesFile: value('audit-authorities'),
       authorizationFile: value('audit-webhook-authorization'),
+    },
+    backups: {
+      folder: value('backup-folder') === undefined ? undefined : resolve(value('backup-folder') ?? ''),
+      spool: join(dataFolder, 'spool'),
+      outbound: {
+        privateHosts: (values('backup-private-host') ?? []).map((host) => host.trim().toLowerCase()),
+        authorities: authoritiesIn('backup-ca', value('backup-ca')),
+        within: secondsOf('backup-timeout', value('backup-timeout') ?? '60') * 1000,
+      },
     },
   };
 }
@@ -205,6 +225,11 @@ function workersOf(text: string | undefined): number {
   if (!/^[1-9]\d{0,2}$/.test(text)) throw new UsageError(`--workers ${text}: a number from 1 to 999`);
   if (process.platform !== 'linux' && text !== '1')
     throw new UsageError('--workers: only Linux lets several threads listen on one port; leave it at 1');
+  return Number(text);
+}
+
+function secondsOf(name: string, text: string): number {
+  if (!/^[1-9]\d{0,4}$/.test(text)) throw new UsageError(`--${name} ${text}: a number of seconds from 1 to 99999`);
   return Number(text);
 }
 

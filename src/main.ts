@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { Gate } from './audit/gate.ts';
 import { auditFigures, auditNotes } from './audit/health.ts';
 import { type Audit, openAudit } from './audit/open-audit.ts';
+import { openBackups } from './backup-crew.ts';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import type { Config } from './config.ts';
 import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
@@ -38,8 +39,10 @@ import { hsmPort } from './hsm/lifecycle.ts';
 import { HSMS_TAG, returnUnconfirmed } from './hsm/pool.ts';
 import { hsmRoom } from './hsm/room.ts';
 import { sweepHsms } from './hsm/sweep.ts';
+import type { Backups } from './hsm/world.ts';
 import { directoryPort } from './identity/directory.ts';
 import { type OpenTenant, openTenant } from './identity/open-tenant.ts';
+import { principalById } from './identity/principals.ts';
 import { identityRoom } from './identity/room.ts';
 import { sweepIdentity } from './identity/sweep.ts';
 import { managementRoom } from './management/room.ts';
@@ -65,6 +68,7 @@ export interface HouseParts {
   readonly tenantId: string;
   readonly issuerKeys: IssuerKeys;
   readonly signers: Signers;
+  readonly backups?: Backups;
 }
 
 /** Every room, in the same order on every thread: a row is known by its numbers. */
@@ -230,7 +234,18 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       cleanup.push(() => opened.close());
       audit = opened;
     }
-    const house = { ...parts, write: audit?.write ?? store.write, tenantId };
+    const backups = openBackups(
+      { dataFolder: config.dataFolder, rootKeys: rootKeys.shared, clockOffset, settings: config.backups },
+      {
+        ...parts,
+        knownPrincipals: async (ids) =>
+          (await Promise.all(ids.map((id) => principalById(store.read, id)))).flatMap((known) => known?.id ?? []),
+        ended: ({ id, hsm_id, kind, status, error_code }) =>
+          log.info({ job: id, hsm: hsm_id, kind, status, error: error_code }, 'a job ended'),
+        troubled: (error) => log.error({ err: error }, 'a backup or restore met what it should not have'),
+      },
+    );
+    const house = { ...parts, write: audit?.write ?? store.write, tenantId, backups: backups.port };
     const rooms = buildRooms(house);
     const data: WorkerData = {
       ...shared,
@@ -255,6 +270,8 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     cleanup.push(() => workers.close());
     // Those who come now meet a worker; those who were answered 503 a moment ago come back to one.
     await sealedDoor?.close();
+    cleanup.push(() => backups.close());
+    await backups.resume();
     const sweeping = sweepEvery(SWEEP_EVERY, house, audit, log);
     cleanup.push(() => sweeping.stop());
     const connection = connectionFor(urls, tenant, authority, management.port, attestationRootFile);

@@ -45,6 +45,25 @@ function installAzureCli(): Promise<string | undefined> {
   return installFromPyPI(venv, `azure-cli ${AZURE_CLI}`, [`azure-cli==${AZURE_CLI}`]);
 }
 
+/** The storage service of tests: too large to be installed with everything else, 360 MB, so it comes when a test asks for it. */
+const AZURITE = '3.37.0';
+
+/** The file that Node runs; `$STRONGROOM_TEST_AZURITE` names the folder of an installed package. */
+export async function azurite(): Promise<Program | Missing> {
+  const given = process.env.STRONGROOM_TEST_AZURITE;
+  const folder = join(CACHE, `azurite-${AZURITE}`);
+  const main = join(given || join(folder, 'node_modules/azurite'), 'dist/src/blob/main.js');
+  if (given || (await exists(join(folder, 'complete')))) return { path: main };
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  process.stderr.write(`installing azurite ${AZURITE} from npm into node_modules/.cache\n`);
+  const words = ['install', '--prefix', folder, '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error', `azurite@${AZURITE}`];
+  const failure = await run('npm', words);
+  if (failure !== undefined) return { missing: `azurite ${AZURITE} could not be installed from npm (${failure})` };
+  await writeFile(join(folder, 'complete'), '');
+  return { path: main };
+}
+
 const venv = join(CACHE, `azure-cli-${AZURE_CLI}`);
 
 /**

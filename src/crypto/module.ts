@@ -95,6 +95,15 @@ export interface CryptoModule {
    */
   adopt(domain: DomainAtRest, key: MadeKey, from: KeyIdentity, to: KeyIdentity, terms?: KeyTerms): SealedKey;
 
+  /**
+   * One part of a backup of the whole HSM, sealed for whoever holds this domain. `part` is its name and place within the backup: a part that is moved, or
+   * put into another backup, does not open. `plain` has sealed keys alone.
+   */
+  sealBackupPart(domain: DomainAtRest, backupId: string, part: readonly string[], plain: Uint8Array): Buffer;
+
+  /** What `sealBackupPart` sealed, on any HSM of the same domain. Throws when anything differs, without saying what. */
+  openBackupPart(domain: DomainAtRest, backupId: string, part: readonly string[], sealed: Uint8Array): Buffer;
+
   /** Makes a key without blocking the calling thread for longer than a symmetric key takes. */
   generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec, release?: ReleaseTerms): Promise<MadeKey>;
 

@@ -52,6 +52,8 @@ const generateKeyPairLater = promisify(generateKeyPair);
 const BACKUP_KID = 'backup-protection-key';
 /** A256CBC-HS512, RFC 7518 section 5.2.5. */
 const BACKUP_KEY_LENGTH = 64;
+/** Backups that are sealed or opened at the same time, with some to spare: an HSM has one job at a time. */
+const BACKUPS = 64;
 const KEYS_PER_HSM = 5000;
 
 interface OpenDomain {
@@ -72,6 +74,7 @@ class OpenSslModule implements CryptoModule {
   /** Which versions of a key have a place in the cache, so that a changed key is freed without walking through all of them. */
   readonly #cachedVersions = new Map<string, Set<string>>();
   readonly #domains = new Map<string, OpenDomain>();
+  readonly #backups = new LRUCache<string, Buffer>({ max: BACKUPS, dispose: (key) => key.fill(0) });
   #closed = false;
 
   constructor({ rootKey, cacheSize = KEYS_PER_HSM }: OpenSslOptions) {
@@ -147,6 +150,14 @@ class OpenSslModule implements CryptoModule {
     const { sealed, material } = key;
     const plain = open(this.#domainSubkey(domain), 'key', placeOf(from, material, key.terms), sealed);
     return this.#seal(domain, to, { plain, material }, terms).sealed;
+  }
+
+  sealBackupPart(domain: DomainAtRest, backupId: string, part: readonly string[], plain: Uint8Array): Buffer {
+    return seal(this.#fullBackupKey(domain, backupId), 'full backup', [backupId, ...part], plain);
+  }
+
+  openBackupPart(domain: DomainAtRest, backupId: string, part: readonly string[], sealed: Uint8Array): Buffer {
+    return open(this.#fullBackupKey(domain, backupId), 'full backup', [backupId, ...part], sealed);
   }
 
   async generate(domain: DomainAtRest, identity: KeyIdentity, spec: KeySpec, release?: ReleaseTerms): Promise<MadeKey> {
@@ -271,6 +282,7 @@ class OpenSslModule implements CryptoModule {
     this.#keys.clear();
     for (const { subkey: key } of this.#domains.values()) key.fill(0);
     this.#domains.clear();
+    this.#backups.clear();
     if (this.#ownsRootKeys) this.#rootKeys.close();
   }
 
@@ -368,6 +380,25 @@ class OpenSslModule implements CryptoModule {
       return use(cek);
     } finally {
       cek.fill(0);
+      domainKey.fill(0);
+    }
+  }
+
+  /**
+   * Each backup has a subkey of its own, so that random nonces never meet under one key however many backups there are. Kept from its first part to the
+   * last: the root key may change in between.
+   */
+  #fullBackupKey(domain: DomainAtRest, backupId: string): Buffer {
+    this.#refuseWhenClosed();
+    const place = domain.hsmId + SEPARATOR + backupId;
+    const known = this.#backups.get(place);
+    if (known !== undefined) return known;
+    const domainKey = this.#openDomainKey(domain);
+    try {
+      const key = subkey(domainKey, 'full backup', undefined, backupId);
+      this.#backups.set(place, key);
+      return key;
+    } finally {
       domainKey.fill(0);
     }
   }

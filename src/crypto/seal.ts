@@ -14,11 +14,14 @@ const TAG = { authTagLength: TEXT_AT - TAG_AT } as const;
 const SUBKEY_LENGTH = 32;
 
 /** One for each kind of thing that is sealed; its subkey opens nothing else. */
-export type Purpose = 'root key' | 'domain key' | 'key' | 'secret' | 'backup';
+export type Purpose = 'root key' | 'domain key' | 'key' | 'secret' | 'backup' | 'full backup';
 
-/** The subkey of `secret` (32 random bytes) for one purpose: HKDF-SHA256, RFC 5869; 32 bytes unless told otherwise. The caller zeroes it. */
-export function subkey(secret: Uint8Array, purpose: Purpose, length = SUBKEY_LENGTH): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, '', `strongroom seal ${FORMAT_VERSION} ${purpose}`, length));
+/**
+ * The subkey of `secret` (32 random bytes) for one purpose: HKDF-SHA256, RFC 5869; 32 bytes unless told otherwise. The caller zeroes it.
+ * `salt`: where one purpose has a subkey for each of many things.
+ */
+export function subkey(secret: Uint8Array, purpose: Purpose, length = SUBKEY_LENGTH, salt = ''): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, salt, `strongroom seal ${FORMAT_VERSION} ${purpose}`, length));
 }
 
 /** Seals `plain` for one place: the parts of its name, for a key its HSM, key name and version. The caller zeroes `plain`. */

@@ -45,6 +45,7 @@ export type SecretPurpose =
   | 'audit-signing-key'
   | 'evidence-authority'
   | 'evidence-signer'
+  | 'backup-token'
   | 'sign-in form'
   | 'root-key';
 

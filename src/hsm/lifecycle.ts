@@ -89,7 +89,7 @@ export function hsmPort(parts: HsmParts) {
     /** Whether its security domain has been downloaded and confirmed. */
     async isActivated(read: Reader, id: string): Promise<boolean> {
       const row = await read.selectFrom('hsms').select('state').where('id', '=', id).executeTakeFirst();
-      return row?.state === 'active';
+      return row?.state === 'active' || row?.state === 'restoring';
     },
   };
 }

@@ -37,6 +37,8 @@ const NAMES: Readonly<Record<string, string>> = {
   'POST /prebackup':                    'BackupCheck',
   'PUT /restore':                       'RestoreCreate',
   'PUT /prerestore':                    'RestoreCheck',
+  'GET /backup/:job/pending':           'BackupStatus',
+  'GET /restore/:job/pending':          'RestoreStatus',
   'GET /ekm':                           'EkmGet',
   'GET /settings':                      'SettingList',
   'GET /settings/:name':                'SettingGet',

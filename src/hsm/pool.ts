@@ -3,10 +3,12 @@
 //   not-activated ──download──▶ confirming ──(the next sweep)──▶ active
 //   not-activated ──upload────▶ active
 //   confirming ──the service ended before it was active──▶ not-activated, interrupted
+//   active ──a full restore begins to replace what it holds──▶ restoring ──it has ended, well or not──▶ active
 //
 // A deleted HSM keeps its state and answers nothing until it is recovered.
 
 import { CoherentCache } from '../core/coherence.ts';
+import { hsmRestoring } from '../core/errors-backup.ts';
 import { conflict, notActivated, resourceNotFound } from '../core/errors-keyvault.ts';
 import { Failure } from '../core/failure.ts';
 import { admission, OPEN_TO_ALL } from '../core/network-rules.ts';
@@ -70,10 +72,15 @@ function hsmOf(row: Tables['hsms'], urls: Urls): Hsm {
 }
 
 /** For schedules: the HSM of this id, if it is active and not deleted. */
-export async function activeHsm({ read, urls }: Pick<HsmParts, 'read' | 'urls'>, id: string): Promise<ActiveHsm | undefined> {
-  const row = await read.selectFrom('hsms').selectAll().where('id', '=', id).where('deleted', '=', 0).executeTakeFirst();
-  const hsm = row === undefined ? undefined : hsmOf(row, urls);
+export async function activeHsm(parts: Pick<HsmParts, 'read' | 'urls'>, id: string): Promise<ActiveHsm | undefined> {
+  const hsm = await hsmNumbered(parts, id);
   return hsm?.state === 'active' ? hsm : undefined;
+}
+
+/** The HSM of this id in whatever state, if it is not deleted. */
+export async function hsmNumbered({ read, urls }: Pick<HsmParts, 'read' | 'urls'>, id: string): Promise<Hsm | undefined> {
+  const row = await read.selectFrom('hsms').selectAll().where('id', '=', id).where('deleted', '=', 0).executeTakeFirst();
+  return row === undefined ? undefined : hsmOf(row, urls);
 }
 
 /**
@@ -83,7 +90,12 @@ export async function activeHsm({ read, urls }: Pick<HsmParts, 'read' | 'urls'>,
 export async function proveActive(writer: Pick<Writer, 'selectFrom'>, { id, origin }: ActiveHsm): Promise<void> {
   const row = await writer.selectFrom('hsms').select('state').where('id', '=', id).where('deleted', '=', 0).executeTakeFirst();
   if (row === undefined) throw nobodyAt(origin);
-  if (row.state !== 'active') throw notActivated();
+  if (row.state !== 'active') throw notAnswering(row.state);
+}
+
+/** What an HSM in this state says to whoever wants to use it. */
+export function notAnswering(state: Exclude<Hsm['state'], 'active'>): Failure {
+  return state === 'restoring' ? hsmRestoring() : notActivated();
 }
 
 function nobodyAt(origin: string): Failure {
@@ -100,6 +112,7 @@ export async function markDownloaded(writer: Writer, { id, domainId }: Pick<Hsm,
   if (hsm.domain_id !== domainId)
     throw conflict('The HSM took over another security domain meanwhile. Download the security domain again.');
   if (hsm.state === 'confirming') throw downloadUnderWay();
+  if (hsm.state === 'restoring') throw hsmRestoring();
   if (hsm.state === 'active') return;
   await writer.updateTable('hsms').set({ state: 'confirming', active_at: now }).where('id', '=', id).execute();
   writer.touch(HSMS_TAG);
@@ -159,4 +172,26 @@ export async function returnUnconfirmed(write: Store['write']): Promise<void> {
     await writer.updateTable('hsms').set({ state: 'not-activated' }).where('state', '=', 'confirming').execute();
     writer.touch(HSMS_TAG);
   });
+}
+
+/** From here on the HSM answers nothing but the status of its restore. False when it is not active any more. */
+export async function beginRestoring(writer: Writer, hsmId: string): Promise<boolean> {
+  return moved(writer, hsmId, 'active', 'restoring');
+}
+
+/** The HSM answers again: whatever any thread knows of it was true before. */
+export async function endRestoring(writer: Writer, hsmId: string): Promise<boolean> {
+  writer.touch(domainTag(hsmId));
+  return moved(writer, hsmId, 'restoring', 'active');
+}
+
+async function moved(writer: Writer, hsmId: string, from: 'active' | 'restoring', to: 'active' | 'restoring'): Promise<boolean> {
+  const { numUpdatedRows } = await writer
+    .updateTable('hsms')
+    .set({ state: to })
+    .where('id', '=', hsmId)
+    .where('state', '=', from)
+    .executeTakeFirst();
+  writer.touch(HSMS_TAG);
+  return numUpdatedRows === 1n;
 }

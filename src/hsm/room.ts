@@ -4,7 +4,7 @@
 
 import type { RowAudit } from '../core/audit.ts';
 import { principalsOf, type SignedIn } from '../core/caller.ts';
-import { accessDenied, clientNotAuthorized, notActivated, unsupportedApiVersion } from '../core/errors-keyvault.ts';
+import { accessDenied, clientNotAuthorized, unsupportedApiVersion } from '../core/errors-keyvault.ts';
 import type { Failure } from '../core/failure.ts';
 import { type Knock, type Room, serveRows, type Visit } from '../core/route.ts';
 import type { Store } from '../store/store.ts';
@@ -13,10 +13,10 @@ import { type Grant, isAllowed } from './access/decide.ts';
 import { loadGrants, openAccessCache } from './access/grants.ts';
 import { openKeyCache } from './keys/cache.ts';
 import { operationName } from './operation-names.ts';
-import { openPool, proveActive } from './pool.ts';
-import { activeRows, earlyRows } from './routes.ts';
+import { notAnswering, openPool, proveActive } from './pool.ts';
+import { activeRows, earlyRows, restoringRows } from './routes.ts';
 import type { ActiveRow, EarlyRow, RowAction } from './rows.ts';
-import type { ActiveReads, ActiveWrites, Hsm, HsmReads, HsmRoomParts, HsmWrites } from './world.ts';
+import type { ActiveReads, ActiveWrites, Backups, Hsm, HsmReads, HsmRoomParts, HsmWrites } from './world.ts';
 
 /** Every version that any client sends has one of these forms; one implementation serves them all. */
 const API_VERSION = /^(?:7\.[0-6](?:-preview(?:\.[12])?)?|202[5-9]-\d{2}-\d{2}(?:-preview)?)$/i;
@@ -28,7 +28,7 @@ interface Asked {
 }
 
 export function hsmRoom(parts: HsmRoomParts): Room {
-  const { read, crypto, clock, versions, groupsOf, issuerKeys, signers, write = refuseToWrite } = parts;
+  const { read, crypto, clock, versions, groupsOf, issuerKeys, signers, write = refuseToWrite, backups = noBackups } = parts;
   const pool = openPool(parts);
   const access = openAccessCache(read, versions);
   const keys = openKeyCache(parts);
@@ -44,10 +44,17 @@ export function hsmRoom(parts: HsmRoomParts): Room {
     return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock };
   }
 
+  async function whileRestoring(row: Asked, visit: Visit): Promise<HsmReads> {
+    const world = await early(row, visit);
+    const { state } = world.hsm;
+    if (state !== 'active' && state !== 'restoring') throw notAnswering(state);
+    return world;
+  }
+
   async function active(row: Asked, visit: Visit): Promise<ActiveReads> {
     checkApiVersion(visit.apiVersion);
     const hsm = await pool.hsmAt(visit.host);
-    if (hsm.state !== 'active') throw notActivated();
+    if (hsm.state !== 'active') throw notAnswering(hsm.state);
     return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock, keys, groupsOf, issuerKeys, signers };
   }
 
@@ -76,25 +83,21 @@ export function hsmRoom(parts: HsmRoomParts): Room {
     scope: (named) => scopeOf(row.path, named),
   });
   const headers = ({ hsm }: HsmReads): Readonly<Record<string, string>> => ({ 'x-ms-keyvault-region': hsm.region });
+  const writing =
+    <World extends HsmReads>(admit: (row: Asked, visit: Visit) => Promise<World>) =>
+    async (row: Asked, visit: Visit) => {
+      const world = await admit(row, visit);
+      return { ...world, write: writeTo(world, row, visit), backups };
+    };
   const rows = [
-    ...serveRows<RowAction, HsmReads, HsmWrites, undefined>(earlyRows, {
-      read: early,
-      write: async (row, visit) => {
-        const world = await early(row, visit);
-        return { ...world, write: writeTo(world, row, visit) };
-      },
+    ...serveRows<RowAction, HsmReads, HsmWrites, undefined>(earlyRows, { read: early, write: writing(early), audit, headers }),
+    ...serveRows<RowAction, HsmReads, HsmWrites, undefined>(restoringRows, {
+      read: whileRestoring,
+      write: writing(whileRestoring),
       audit,
       headers,
     }),
-    ...serveRows<RowAction, ActiveReads, ActiveWrites, undefined>(activeRows, {
-      read: active,
-      write: async (row, visit) => {
-        const world = await active(row, visit);
-        return { ...world, write: writeTo(world, row, visit) };
-      },
-      audit,
-      headers,
-    }),
+    ...serveRows<RowAction, ActiveReads, ActiveWrites, undefined>(activeRows, { read: active, write: writing(active), audit, headers }),
   ];
   return { name: 'hsm', dialect: 'keyvault', rows, gate };
 }
@@ -125,3 +128,10 @@ function scopeOf(path: string, named: Readonly<Record<string, string>>): string 
 function refuseToWrite(): never {
   throw new Error('this thread only reads');
 }
+
+/** For a thread that only reads: nothing that needs this runs there. */
+const noBackups: Backups = {
+  settings: { folder: undefined, outbound: { privateHosts: [], authorities: [], within: 0 }, spool: '' },
+  hasIdentities: false,
+  start: refuseToWrite,
+};

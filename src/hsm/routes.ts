@@ -1,6 +1,7 @@
-// Every address of an HSM, in two lists: what it answers in any state, and what it answers only when it is active.
+// Every address of an HSM, in three lists: what it answers in any state, when it is active or being restored, and only when it is active.
 
 import { accessRows } from './access/routes.ts';
+import { backupRows, backupStatusRows } from './backup/routes.ts';
 import { keyRows } from './keys/routes.ts';
 import { type ActiveRow, type EarlyRow, reads, writes } from './rows.ts';
 import { securityDomainRows } from './security-domain/routes.ts';
@@ -14,4 +15,6 @@ const settingRows: readonly ActiveRow[] = [
 ];
 
 export const earlyRows: readonly EarlyRow[] = securityDomainRows;
-export const activeRows: readonly ActiveRow[] = [...keyRows, ...accessRows, ...settingRows];
+/** What an HSM answers when it is active, and while it is being restored too. */
+export const restoringRows: readonly EarlyRow[] = backupStatusRows;
+export const activeRows: readonly ActiveRow[] = [...keyRows, ...accessRows, ...settingRows, ...backupRows];

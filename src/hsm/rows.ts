@@ -10,7 +10,7 @@ export type RowAction = DataAction | 'signed in';
 /** A row that an HSM answers only when it is active. */
 export type ActiveRow = ReadRow<RowAction, ActiveReads, undefined> | WriteRow<RowAction, ActiveWrites, undefined>;
 
-/** A row that an HSM answers before its activation too: those of the security domain. */
+/** A row that an HSM answers before its activation too (those of the security domain), or while it is being restored. */
 export type EarlyRow = ReadRow<RowAction, HsmReads, undefined> | WriteRow<RowAction, HsmWrites, undefined>;
 
 /** A row that only reads, or uses keys without changing anything. */

@@ -8,6 +8,7 @@ import type { Urls } from '../core/urls.ts';
 import type { CryptoModule } from '../crypto/module.ts';
 import type { DomainAtRest } from '../crypto/types.ts';
 import type { Reader, Store } from '../store/store.ts';
+import type { BackupSettings } from './backup/place.ts';
 import type { Signers } from './evidence/signers.ts';
 import type { KeyCache } from './keys/cache.ts';
 
@@ -19,6 +20,17 @@ export interface HsmParts {
   readonly clock: Clock;
   readonly urls: Urls;
   readonly versions: Versions;
+  /** On the main thread alone. */
+  readonly backups?: Backups | undefined;
+}
+
+/** Who does the jobs of backup and restore. */
+export interface Backups {
+  readonly settings: BackupSettings;
+  /** Whether HSMs can have managed identities. */
+  readonly hasIdentities: boolean;
+  /** Begins to work on a job that was written down; how it ends stands in its row. */
+  start(jobId: string): void;
 }
 
 /** What the room asks of the directory besides. */
@@ -56,9 +68,9 @@ export interface ActiveHsm extends HsmFacts {
   readonly state: 'active';
 }
 
-/** Before its security domain has been downloaded, or while the download is being confirmed. */
+/** Before its security domain has been downloaded, while the download is being confirmed, or while a backup replaces what it holds. */
 export interface InactiveHsm extends HsmFacts {
-  readonly state: 'not-activated' | 'confirming';
+  readonly state: 'not-activated' | 'confirming' | 'restoring';
   /** Its last download was cut off before it was confirmed: the service ended. */
   readonly interrupted: boolean;
 }
@@ -93,4 +105,5 @@ export interface ActiveReads extends HsmReads {
  */
 export interface ActiveWrites extends ActiveReads {
   readonly write: Store['write'];
+  readonly backups: Backups;
 }

@@ -4,7 +4,7 @@ import { resealAuditKeys } from '../audit/keys.ts';
 import type { CryptoModule } from '../crypto/module.ts';
 import type { SecretPurpose } from '../crypto/types.ts';
 import { resealEvidenceAuthorities, resealEvidenceSigners } from '../hsm/evidence/signers.ts';
-import { resealDomains, resealExchangeKeys } from '../hsm/reseal.ts';
+import { resealBackupTokens, resealDomains, resealExchangeKeys } from '../hsm/reseal.ts';
 import { resealFirstAccounts } from '../identity/open-tenant.ts';
 import { resealSigningKeys } from '../identity/signing-keys.ts';
 import type { Writer } from '../store/store.ts';
@@ -22,6 +22,7 @@ const SECRETS: Readonly<Record<SecretPurpose, Reseal>> = {
   'audit-signing-key': resealAuditKeys,
   'evidence-authority': resealEvidenceAuthorities,
   'evidence-signer':   resealEvidenceSigners,
+  'backup-token':      resealBackupTokens,
   // In a page, for a quarter of an hour.
   'sign-in form':      notStored,
   // The other root key, while one is being changed: the change sees to it.

@@ -77,3 +77,13 @@ export function openEmbeddedReader(dataFolder: string): { read: Reader; close():
   const reader = openReader(databaseFile(dataFolder));
   return { read: reader.db, close: () => reader.close() };
 }
+
+/**
+ * The store as it is now, for as long as somebody reads: commits go on and are not seen. On a connection of its own; a server database does the same with
+ * REPEATABLE READ. The write-ahead log cannot be emptied meanwhile, so it is not kept for longer than it takes to read.
+ */
+export function openEmbeddedSnapshot(dataFolder: string): { read: Reader; close(): void } {
+  const reader = openReader(databaseFile(dataFolder));
+  reader.exec('BEGIN');
+  return { read: reader.db, close: () => reader.close() };
+}

@@ -10,6 +10,7 @@ import { up as audit } from './migrations/0006-audit.ts';
 import { up as grants } from './migrations/0007-grants.ts';
 import { up as armRoleAssignments } from './migrations/0008-arm-role-assignments.ts';
 import { up as evidence } from './migrations/0009-evidence.ts';
+import { up as backups } from './migrations/0010-backups.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -25,6 +26,7 @@ export const MIGRATIONS: readonly Migration[] = [
   grants,
   armRoleAssignments,
   evidence,
+  backups,
 ];
 
 /** What this program writes. */

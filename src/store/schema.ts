@@ -168,7 +168,8 @@ export interface Tables {
     id: string;
     name: string;
     name_key: string;
-    state: 'not-activated' | 'confirming' | 'active';
+    /** `restoring`: a backup is replacing what it holds; nothing but the restore's status is answered. */
+    state: 'not-activated' | 'confirming' | 'active' | 'restoring';
     /** 1 while soft-deleted: nothing answers until it is recovered. */
     deleted: number;
     domain_id: string;
@@ -293,4 +294,48 @@ export interface Tables {
 
   /** How much of a chain each sink was given: up to this byte of this segment, where the last event has this number. */
   audit_sinks: { chain: string; sink: string; segment: number; position: number; sequence: number };
+  /** Backups and restores, under way and ended. */
+  backup_jobs: {
+    /** 32 hexadecimal digits. */
+    id: string;
+    hsm_id: string;
+    kind: 'backup' | 'prebackup' | 'restore' | 'prerestore' | 'restore-key';
+    status: 'InProgress' | 'Succeeded' | 'Failed';
+    /** Of a full restore: `emptying` and `filling` are beyond the point of no return, and are finished after a restart. */
+    phase: 'working' | 'emptying' | 'filling' | 'ended';
+    /** Where the backup is kept, without what grants access to it. */
+    place_json: string;
+    /** The SAS token, under the root key; gone when the job has ended. */
+    sealed_token: Uint8Array | null;
+    /** The backup's own folder at that place. */
+    folder: string;
+    /** The key of a selective restore. */
+    key_name: string | null;
+    /** 1 when the HSM's schedule began it. */
+    scheduled: number;
+    details: string | null;
+    error_code: string | null;
+    error_message: string | null;
+    /** 1 when a schedule's retention has removed the backup. */
+    removed: number;
+    started_at: number;
+    ended_at: number | null;
+  };
+
+  /** What a restore has brought in and checked, in order, until it takes the place of what is there: rows as JSON lines, keys sealed for their new place. */
+  restore_staging: { job_id: string; sequence: number; rows: string };
+
+  /** Backups that are made by themselves, one row for each HSM that has them. */
+  backup_schedules: {
+    hsm_id: string;
+    place_json: string;
+    sealed_token: Uint8Array | null;
+    every_hours: number;
+    /** How many of its backups stay. */
+    keep: number;
+    next_at: number;
+    /** What went wrong the last time, if anything did. */
+    trouble: string | null;
+    updated_at: number;
+  };
 }

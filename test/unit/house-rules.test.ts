@@ -31,6 +31,8 @@ const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'worker.ts': ['audit', 'core', 'crypto', 'door', 'hsm', 'identity', 'store', 'main.ts'],
   'compile-cache.ts': [],
   'config.ts': ['core', 'connection-file.ts', 'terminal'],
+  'backup-thread.ts': ['core', 'crypto', 'hsm', 'store'],
+  'backup-crew.ts': ['core', 'hsm', 'store', 'backup-thread.ts'],
   'connection-file.ts': ['core'],
   'connect.ts': ['core', 'shell', 'connection-file.ts'],
   'audit-command.ts': ['audit', 'core', 'store', 'connection-file.ts', 'config.ts'],
@@ -61,6 +63,7 @@ const HOMES: Readonly<Record<string, string>> = {
   'node:sqlite': 'store',
   pg: 'store',
   'find-my-way': 'door',
+  '@azure/storage-blob': 'hsm',
 };
 
 interface Import {

@@ -19,7 +19,10 @@ const KEY_BACKUP = new RegExp(
 const BUILT_IN_ROLES = join(FILE, '../openapi/data-plane/builtin-roles.json');
 
 /** Operations of later versions. */
-const NOT_HERE: ReadonlySet<string> = new Set(['backup', 'restore', 'ekm']);
+const NOT_HERE: ReadonlySet<string> = new Set(['ekm']);
+
+/** Of the service's own process for backups, which we do not have; and it asks for ten seconds where we ask for one. */
+const OTHER_PROCESS: ReadonlySet<string> = new Set(['Server', 'api-supported-versions', 'Retry-After']);
 
 /** Nobody has recorded what the service answers; the status class is all that is compared. */
 const GUESSES: ReadonlySet<string> = new Set(['suggested', 'vault-fallback', 'inferred']);
@@ -65,12 +68,22 @@ suite('the recorded examples', { skip: existsSync(FILE) ? false : 'the examples 
       assert.equal(got.status, example.expect.status, got.text);
       known.set('activityId', got.headers['x-ms-request-id'] ?? '');
       for (const [name, wanted] of Object.entries(example.expect.headers ?? {}))
-        compare(got.headers[name.toLowerCase()], wanted, known, name);
+        if (!OTHER_PROCESS.has(name)) compare(got.headers[name.toLowerCase()], wanted, known, name);
       const raw = example.expect.body?.$raw;
       whole = got.json;
       if (raw === undefined) compare(got.json, example.expect.body, known, 'body');
       else assert.equal(got.text, raw);
+      if (got.json.jobId !== undefined) await jobEnded(got.headers['azure-asyncoperation'] ?? '');
     });
+  }
+
+  /** No two jobs run at a time. This one fails: the container is nowhere. */
+  async function jobEnded(address: string): Promise<void> {
+    for (;;) {
+      const got = await house.call('GET', address, { token: await house.token('user', 'hsm') });
+      if (got.json.status !== 'InProgress') return assert.match(got.json.error.code, /^Storage/, got.text);
+      await new Promise((wake) => setTimeout(wake, 20));
+    }
   }
 
   /** `mayFail`: what the step makes is part of what is not here. */

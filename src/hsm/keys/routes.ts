@@ -62,10 +62,5 @@ export const keyRows: readonly ActiveRow[] = [
   reads ('POST',   '/keys/:name/:version/securewrapkey',  'keys/wrap/action',                secureWrapKey),
   reads ('POST',   '/keys/:name/secureunwrapkey',         'keys/unwrap/action',              secureUnwrapKey),
   reads ('POST',   '/keys/:name/:version/secureunwrapkey', 'keys/unwrap/action',             secureUnwrapKey),
-  reads ('PUT',    '/keys/:name/restore',                 'restore/start/action',            refused('Restore of a key from a backup')),
-  reads ('POST',   '/backup',                             'backup/start/action',             refused('Backup')),
-  reads ('POST',   '/prebackup',                          'backup/start/action',             refused('Backup')),
-  reads ('PUT',    '/restore',                            'restore/start/action',            refused('Restore')),
-  reads ('PUT',    '/prerestore',                         'restore/start/action',            refused('Restore')),
   reads ('GET',    '/ekm',                                'ekm/read/action',                 refused('External key management')),
 ];

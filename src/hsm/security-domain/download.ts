@@ -1,6 +1,7 @@
 // POST /securitydomain/download and its status: the file leaves the service once, in the answer, sealed to the custodians' keys.
 
 import * as v from 'valibot';
+import { hsmRestoring } from '../../core/errors-backup.ts';
 import { accepted, type Reply } from '../../core/reply.ts';
 import { operation } from '../../core/route.ts';
 import { downloadUnderWay, markDownloaded } from '../pool.ts';
@@ -18,6 +19,7 @@ export const download = operation(
   { path: v.unknown(), query: v.unknown(), body: DownloadBody },
   async ({ hsm, crypto, write, clock }: HsmWrites, { body, origin, apiVersion }): Promise<Reply> => {
     if (hsm.state === 'confirming') throw downloadUnderWay();
+    if (hsm.state === 'restoring') throw hsmRestoring();
     const custodians = crypto.readCustodians(body.certificates, body.required);
     const file = crypto.exportSecurityDomain(hsm.domain, hsm.domainId, custodians);
     await write((writer) => markDownloaded(writer, hsm, clock.now()));

@@ -25,6 +25,7 @@ export const pending = (transfer: Transfer) =>
     const headers = { 'azure-asyncoperation': pendingAddress(origin, transfer, apiVersion) };
     switch (hsm.state) {
       case 'active':
+      case 'restoring':
         return reply(200, { status: 'Success', status_details: 'The resource is active.' }, headers);
       case 'confirming':
         return reply(

@@ -1,0 +1,112 @@
+// Backups as the main thread has them: the runner that drives the jobs, and the thread of backup-thread.ts that does their work: started by the first piece
+// of it, asked over its port, and let go when nothing has been asked of it for a while, with the memory that the work took.
+
+import { Worker } from 'node:worker_threads';
+import type { BackupThreadData } from './backup-thread.ts';
+import { jobFailure } from './core/errors-backup.ts';
+import { type Peer, peer } from './core/thread-calls.ts';
+import { keepRows } from './hsm/backup/replace.ts';
+import { type BackupRunner, openBackupRunner, type RunnerParts } from './hsm/backup/runner.ts';
+import { type BackupWork, sweepSpool, type WorkParts } from './hsm/backup/work.ts';
+import type { Backups } from './hsm/world.ts';
+
+/** What the thread asks of this one. */
+type BackupAnswers = Pick<WorkParts, 'keep' | 'identityToken'>;
+
+interface Hand {
+  readonly worker: Worker;
+  readonly asked: Peer;
+  tasks: number;
+  idle: NodeJS.Timeout | undefined;
+}
+
+/** A job asks in several steps, and another job may follow. */
+const LINGER = 5000;
+
+/** The runner, and what the rooms see of it. `resume` is for when the service answers. */
+export function openBackups(
+  data: BackupThreadData,
+  parts: Omit<RunnerParts, 'work'>,
+): { readonly port: Backups; resume(): Promise<void>; close: BackupRunner['close'] } {
+  const runner = openBackupRunner({ ...parts, work: openBackupCrew(data, answers(parts)) });
+  return {
+    port: { settings: data.settings, hasIdentities: false, start: (jobId) => runner.start(jobId) },
+    resume: async () => {
+      const left = await parts.read.selectFrom('backup_jobs').select('id').where('status', '=', 'InProgress').execute();
+      await sweepSpool(data.settings.spool, new Set(left.map(({ id }) => id)));
+      await runner.resume();
+    },
+    close: () => runner.close(),
+  };
+}
+
+function answers({ write }: Pick<RunnerParts, 'write'>): BackupAnswers {
+  return {
+    keep: (batch) => write((writer) => keepRows(writer, batch)),
+    identityToken: async () => {
+      throw jobFailure('NotSupported', 'HSMs have no managed identities in this version.');
+    },
+  };
+}
+
+/** The work, done in a thread that is there as long as it is needed. */
+function openBackupCrew(data: BackupThreadData, { keep, identityToken }: BackupAnswers): BackupWork {
+  let hand: Hand | undefined;
+  let isClosed = false;
+
+  function engage(): Hand {
+    const worker = new Worker(new URL('./backup-thread.ts', import.meta.url), { workerData: data });
+    const asked = peer(worker, { keep, identityToken });
+    const engaged: Hand = { worker, asked, tasks: 0, idle: undefined };
+    let reason: unknown;
+    worker.on('error', (error) => {
+      reason = error;
+    });
+    worker.on('exit', () => {
+      if (hand === engaged) hand = undefined;
+      asked.abandon(jobFailure('InternalError', 'The thread that did the work ended. The log of the service says why.', reason));
+    });
+    return engaged;
+  }
+
+  async function ask(name: string, argument: unknown): Promise<unknown> {
+    if (isClosed) throw new Error('the service is ending');
+    hand ??= engage();
+    const mine = hand;
+    clearTimeout(mine.idle);
+    mine.tasks += 1;
+    try {
+      return await mine.asked.ask(name, argument);
+    } finally {
+      mine.tasks -= 1;
+      if (mine.tasks === 0) {
+        if (isClosed) void mine.worker.terminate();
+        else mine.idle = setTimeout(() => letGo(mine), LINGER).unref();
+      }
+    }
+  }
+
+  function letGo(idle: Hand): void {
+    if (hand === idle) hand = undefined;
+    void idle.worker.terminate();
+  }
+
+  // The other side answers with what its BackupWork does; the types are those of the interface.
+  return {
+    backup: (order) => ask('backup', order) as ReturnType<BackupWork['backup']>,
+    probe: (order) => ask('probe', order) as ReturnType<BackupWork['probe']>,
+    look: (order) => ask('look', order) as ReturnType<BackupWork['look']>,
+    verify: (order) => ask('verify', order) as ReturnType<BackupWork['verify']>,
+    stage: (order) => ask('stage', order) as ReturnType<BackupWork['stage']>,
+    find: (order, keyName) => ask('find', { order, keyName }) as ReturnType<BackupWork['find']>,
+    remove: (order) => ask('remove', order) as ReturnType<BackupWork['remove']>,
+    close: () => {
+      isClosed = true;
+      if (hand === undefined) return;
+      clearTimeout(hand.idle);
+      if (hand.tasks === 0) letGo(hand);
+      // Whatever is under way there ends with an error here; the thread goes with its last task.
+      else hand.asked.ask('close', undefined).catch(() => undefined);
+    },
+  };
+}

@@ -1,0 +1,110 @@
+// Backups and restores as rows: begun by an operation, driven by the runner, asked for by clients until they have ended. A job survives its thread and
+// its service. What grants access to a storage is in a row sealed, and only until the job has ended.
+
+import { randomBytes } from 'node:crypto';
+import type { Selectable } from 'kysely';
+import { seconds } from '../../core/clock.ts';
+import { anotherJobRuns, jobFailure } from '../../core/errors-backup.ts';
+import { Failure } from '../../core/failure.ts';
+import type { CryptoModule } from '../../crypto/module.ts';
+import type { SecretPurpose } from '../../crypto/types.ts';
+import type { Tables } from '../../store/schema.ts';
+import type { Reader, Writer } from '../../store/store.ts';
+import type { Named } from './place.ts';
+import type { Place } from './storage.ts';
+
+export type JobRow = Selectable<Tables['backup_jobs']>;
+export type JobKind = JobRow['kind'];
+
+export interface NewJob {
+  readonly hsmId: string;
+  readonly kind: JobKind;
+  /** Undefined for a check that names no storage. */
+  readonly named: Named | undefined;
+  readonly folder: string;
+  readonly keyName?: string;
+  readonly scheduled?: boolean;
+}
+
+export const TOKEN_PURPOSE = 'backup-token' satisfies SecretPurpose;
+
+/** Writes the job down, if the HSM has no other under way; throws Conflict otherwise. Inside the transaction that proves the HSM. */
+export async function insertJob(writer: Writer, crypto: Pick<CryptoModule, 'sealSecret'>, job: NewJob, now: number): Promise<JobRow> {
+  const other = await jobUnderWay(writer, job.hsmId);
+  if (other !== undefined) throw anotherJobRuns(other.kind === 'backup' || other.kind === 'prebackup' ? 'backup' : 'restore');
+  const id = randomBytes(16).toString('hex');
+  const token = job.named?.token;
+  const row: JobRow = {
+    id,
+    hsm_id: job.hsmId,
+    kind: job.kind,
+    status: 'InProgress',
+    phase: 'working',
+    place_json: JSON.stringify(job.named?.place ?? null),
+    sealed_token: token === undefined ? null : crypto.sealSecret(TOKEN_PURPOSE, id, Buffer.from(token)),
+    folder: job.folder,
+    key_name: job.keyName ?? null,
+    scheduled: job.scheduled === true ? 1 : 0,
+    details: null,
+    error_code: null,
+    error_message: null,
+    removed: 0,
+    started_at: now,
+    ended_at: null,
+  };
+  await writer.insertInto('backup_jobs').values(row).execute();
+  return row;
+}
+
+export function jobUnderWay(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<JobRow | undefined> {
+  return read.selectFrom('backup_jobs').selectAll().where('hsm_id', '=', hsmId).where('status', '=', 'InProgress').executeTakeFirst();
+}
+
+export function jobNamed(read: Pick<Reader, 'selectFrom'>, id: string): Promise<JobRow | undefined> {
+  return read.selectFrom('backup_jobs').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/** How a job ended. */
+export type Outcome = { readonly details: string | null } | { readonly failure: Failure };
+
+/** The job has ended; its token is forgotten. */
+export async function endJob(writer: Writer, id: string, outcome: Outcome, now: number): Promise<void> {
+  const ended =
+    'failure' in outcome
+      ? { status: 'Failed' as const, error_code: outcome.failure.code, error_message: outcome.failure.message }
+      : { status: 'Succeeded' as const, details: outcome.details };
+  await writer
+    .updateTable('backup_jobs')
+    .set({ ...ended, phase: 'ended', sealed_token: null, ended_at: now })
+    .where('id', '=', id)
+    .where('status', '=', 'InProgress')
+    .execute();
+  await writer.deleteFrom('restore_staging').where('job_id', '=', id).execute();
+}
+
+/** What a job may tell of whatever was thrown: a Failure's words, and of a mistake of our own that there was one. */
+export function failureOfJob(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  return jobFailure('InternalError', 'The service made a mistake, which its log describes. Nothing was changed.', error);
+}
+
+export function placeOf(job: Pick<JobRow, 'place_json'>): Place | undefined {
+  const place: Place | null = JSON.parse(job.place_json);
+  return place ?? undefined;
+}
+
+/** Members in the service's order; times in Unix seconds. */
+export function wireJob(job: JobRow) {
+  const error = job.error_code === null ? null : { code: job.error_code, message: job.error_message };
+  const status = {
+    endTime: job.ended_at === null ? null : seconds(job.ended_at),
+    error,
+    jobId: job.id,
+    startTime: seconds(job.started_at),
+    status: job.status,
+    statusDetails: job.error_message ?? job.details,
+  };
+  if (job.kind !== 'backup' && job.kind !== 'prebackup') return status;
+  const isThere = job.kind === 'backup' && job.status === 'Succeeded';
+  return { azureStorageBlobContainerUri: isThere ? `${placeOf(job)?.uri}/${job.folder}` : null, ...status };
+}

@@ -1,0 +1,198 @@
+// Drives the jobs of backup and restore from where their rows say they are to their end, also after a restart. Lives where the writer is; the heavy work is
+// done elsewhere (work.ts) and handed in.
+
+import type { Clock } from '../../core/clock.ts';
+import { jobFailure, serviceEnded } from '../../core/errors-backup.ts';
+import { Failure } from '../../core/failure.ts';
+import type { Urls } from '../../core/urls.ts';
+import { insertContent, type PlacedRow } from '../../store/hsm-content.ts';
+import type { Reader, Store, Writer } from '../../store/store.ts';
+import { KEYS_PER_HSM } from '../keys/add-version.ts';
+import { keyTag, nameKey } from '../keys/names.ts';
+import { endRestoring, hsmNumbered } from '../pool.ts';
+import { endJob, failureOfJob, type JobRow, jobNamed, placeOf } from './jobs.ts';
+import { decide, replaceContent, shut } from './replace.ts';
+import type { BackupWork, Counts, Order } from './work.ts';
+
+export interface RunnerParts {
+  readonly read: Reader;
+  readonly write: Store['write'];
+  readonly clock: Clock;
+  readonly urls: Urls;
+  readonly work: BackupWork;
+  /** Which of these principals exist in this service's directory. */
+  knownPrincipals(ids: readonly string[]): Promise<readonly string[]>;
+  /** Told of every job that ended. */
+  ended?(job: JobRow): void;
+  /** Told of mistakes of our own and of a store that does not take changes: for the log. */
+  troubled(error: unknown): void;
+}
+
+/** A restore has ended its job itself, in the commit that opened the HSM again. */
+const ENDED = Symbol('ended');
+
+export interface BackupRunner {
+  start(jobId: string): void;
+  /** At start: goes on with what the last run of the service left under way, or ends it with words. */
+  resume(): Promise<void>;
+  /** Resolves when nothing is under way; for tests and for schedules. */
+  settled(): Promise<void>;
+  /** Stops what is under way where it can be gone on with. */
+  close(): Promise<void>;
+}
+
+export function openBackupRunner(parts: RunnerParts): BackupRunner {
+  const { read, write, clock, work } = parts;
+  const running = new Map<string, Promise<void>>();
+  const closing = new AbortController();
+
+  function start(jobId: string, resumed = false): void {
+    const task = run(jobId, resumed)
+      .catch((error: unknown) => parts.troubled(error))
+      .finally(() => running.delete(jobId));
+    running.set(jobId, task);
+  }
+
+  async function run(jobId: string, resumed: boolean): Promise<void> {
+    const job = await jobNamed(read, jobId);
+    if (job === undefined || job.status !== 'InProgress') return;
+    try {
+      const details = await (resumed ? goOn(job) : perform(job));
+      if (details !== ENDED) await write((writer) => endJob(writer, job.id, { details }, clock.now()));
+    } catch (error) {
+      // The row stays as it is: the next start of the service finds it.
+      if (closing.signal.aborted) return;
+      if (!(error instanceof Failure)) parts.troubled(error);
+      await write(async (writer) => {
+        await endJob(writer, job.id, { failure: failureOfJob(error) }, clock.now());
+        if (job.kind === 'restore') await endRestoring(writer, job.hsm_id);
+      });
+    }
+    const ended = await jobNamed(read, jobId);
+    if (ended !== undefined && ended.status !== 'InProgress') parts.ended?.(ended);
+  }
+
+  function perform(job: JobRow): Promise<string | null | typeof ENDED> {
+    switch (job.kind) {
+      case 'backup':
+        return ordered(job, async (order) => {
+          await work.backup(order);
+          return null;
+        });
+      case 'prebackup':
+        if (placeOf(job) === undefined) return noStorage();
+        return ordered(job, async (order) => {
+          await work.probe(order);
+          return null;
+        });
+      case 'prerestore':
+        if (placeOf(job) === undefined) return noStorage();
+        return ordered(job, async (order) => couldBeRestored(await work.verify(order)));
+      case 'restore':
+        return restore(job);
+      case 'restore-key':
+        return ordered(job, async (order) => restoreKey(job, await work.find(order, job.key_name ?? '')));
+    }
+  }
+
+  /** After a restart. A backup goes on; a restore that had begun to replace is brought to its end, and any other is as if it had not been asked for. */
+  async function goOn(job: JobRow): Promise<string | null | typeof ENDED> {
+    if (job.kind === 'backup') return perform(job);
+    if (job.kind === 'restore' && job.phase !== 'working') return replaced(job);
+    throw serviceEnded(job.kind === 'restore' ? 'The HSM is as it was before the restore.' : 'Nothing was changed.');
+  }
+
+  /** What a step is told, read anew for each: the root key that domains and tokens are sealed under may have changed since the last one. */
+  async function ordered<Result>({ id: jobId, hsm_id }: JobRow, use: (order: Order) => Promise<Result>): Promise<Result> {
+    const job = await jobNamed(read, jobId);
+    const hsm = await hsmNumbered(parts, hsm_id);
+    if (job === undefined || hsm === undefined) throw jobFailure('HsmDeleted', 'The HSM was deleted meanwhile.');
+    const place = placeOf(job);
+    if (place === undefined) throw new Error('a job that needs a storage has none');
+    const { id, name, domainId, domain } = hsm;
+    return use({ jobId, hsm: { id, name, domainId, domain }, place, sealedToken: job.sealed_token, folder: job.folder });
+  }
+
+  /** The backup is looked at while the HSM still answers; from the first row that is fetched it does not. */
+  async function restore(job: JobRow): Promise<typeof ENDED> {
+    await ordered(job, work.look);
+    await write((writer) => shut(writer, job.hsm_id));
+    const { versions, batches, administrators } = await ordered(job, work.stage);
+    const known = await parts.knownPrincipals(administrators);
+    const details = restoredDetails(versions, 0);
+    await write((writer) => decide(writer, job, { batches, administrators, areStrangers: known.length === 0, details }));
+    return replaced(job);
+  }
+
+  async function replaced(job: JobRow): Promise<typeof ENDED> {
+    await replaceContent(parts, job.id, closing.signal, parts.troubled);
+    return ENDED;
+  }
+
+  async function restoreKey(job: JobRow, rows: readonly PlacedRow[]): Promise<string> {
+    const versions = rows.filter(({ table }) => table === 'key_versions').length;
+    const name = job.key_name ?? '';
+    if (versions === 0) throw jobFailure('KeyNotFound', `The backup has no key '${name}'.`);
+    return write(async (writer) => {
+      if (await isTaken(writer, job.hsm_id, name)) return restoredDetails(0, versions);
+      await refuseTooMany(writer, job.hsm_id);
+      await insertContent(writer, job.hsm_id, rows.map(alive));
+      writer.touch(keyTag(job.hsm_id, name));
+      return restoredDetails(versions, 0);
+    });
+  }
+
+  return {
+    start,
+    async resume() {
+      const left = await read.selectFrom('backup_jobs').select('id').where('status', '=', 'InProgress').execute();
+      for (const { id } of left) start(id, true);
+    },
+    async settled() {
+      while (running.size > 0) await Promise.all(running.values());
+    },
+    async close() {
+      closing.abort();
+      work.close();
+      await Promise.all(running.values());
+    },
+  };
+}
+
+/** In the service's words. */
+export function restoredDetails(restored: number, kept: number): string {
+  return `Number of successful key versions restored: ${restored}, Number of key versions could not overwrite: ${kept}`;
+}
+
+async function noStorage(): Promise<string> {
+  return 'The HSM is ready. No storage was named, so none was asked.';
+}
+
+function couldBeRestored({ keys, versions }: Counts): string {
+  return `The backup is whole and can be restored: ${keys} keys with ${versions} versions.`;
+}
+
+/** A key that is asked for by name comes back to be used, also when the backup has it among the deleted ones. */
+function alive({ table, row }: PlacedRow): PlacedRow {
+  return table === 'keys' ? { table, row: { ...row, deleted_at: null, scheduled_purge_at: null } } : { table, row };
+}
+
+async function isTaken(writer: Writer, hsmId: string, name: string): Promise<boolean> {
+  const row = await writer
+    .selectFrom('keys')
+    .select('name')
+    .where('hsm_id', '=', hsmId)
+    .where('name_key', '=', nameKey(name))
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+async function refuseTooMany(writer: Writer, hsmId: string): Promise<void> {
+  const { count } = await writer
+    .selectFrom('keys')
+    .select((of) => of.fn.countAll<number>().as('count'))
+    .where('hsm_id', '=', hsmId)
+    .executeTakeFirstOrThrow();
+  if (Number(count) >= KEYS_PER_HSM)
+    throw new Failure(400, 'BadParameter', `The HSM has ${KEYS_PER_HSM} keys, which is the limit. Purge some first.`);
+}
