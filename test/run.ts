@@ -20,7 +20,7 @@ interface Mode {
 const MODES: Readonly<Record<'everything' | 'unit' | 'check', Mode>> = {
   everything: { checks: true, files: ['test/{unit,shell}/**/*.test.ts', 'test/!(unit|shell)/**/*.test.ts'] },
   unit: { checks: false, files: ['test/{unit,shell}/**/*.test.ts'] },
-  check: { checks: true, files: ['test/unit/house-rules.test.ts', 'test/unit/audit/names.test.ts'] },
+  check: { checks: true, files: ['test/unit/house-rules.test.ts', 'test/unit/docs.test.ts', 'test/unit/audit/names.test.ts'] },
 };
 
 const CHECKS = [

@@ -1,0 +1,152 @@
+// Which test shows what: for every operation on keys, and for every bug about keys that others shipped. From here docs/keys.md and the table in test/README.md are
+// written (`npm run docs`); a test that is not there by that name, or an operation without one, is an error.
+
+export interface Proof {
+  /** Below test/. */
+  readonly file: string;
+  /** As it stands in the file, or a part of it. */
+  readonly title: string;
+}
+
+const proof = (file: string, title: string): Proof => ({ file, title });
+
+const MATRIX = 'wire/algorithms.test.ts';
+const LIFE = 'unit/hsm/keys/life.test.ts';
+/** Titles of the matrix, whatever the algorithm. */
+export const SEALS = proof(MATRIX, ': each side opens what the other seals, by');
+export const SIGNS = proof(MATRIX, ': each side verifies what the other signs, and nothing that was changed');
+const BACK = proof(
+  'wire/key-backup.test.ts',
+  'a purged key comes back with its versions, times, tags and policy, and its old signatures verify',
+);
+const ENDS = proof(LIFE, 'a deleted key does nothing, holds its name, and comes back with all its versions');
+const ROTATED = proof('wire/rotation.test.ts', 'a key is rotated on demand once it has a policy, and the new version is of the same kind');
+
+const RANDOM = proof(
+  'wire/peer-bugs.test.ts',
+  'random bytes are random: no block twice, every bit as often set as not, every byte as likely as another',
+);
+
+/** By method and address, the version left out. Operations that are refused in this version stand nowhere here. */
+export const OPERATIONS: Readonly<Record<string, Proof>> = {
+  'POST /keys/:name/create': proof('unit/hsm/keys/create.test.ts', ' makes a key of type '),
+  'PUT /keys/:name': proof('unit/hsm/keys/create.test.ts', 'an imported key shows its public half and never the other'),
+  'GET /keys': proof(LIFE, 'keys are listed once each, by name and without version, in pages of the size that was asked for'),
+  'GET /keys/:name': proof(
+    'unit/hsm/keys/use.test.ts',
+    'a version, or a key, that is not there is not found; a version that is none is told so',
+  ),
+  'GET /keys/:name/versions': proof(LIFE, 'the versions of a key are listed with theirs, in pages, and a key that is not there has none'),
+  'PATCH /keys/:name': proof(LIFE, 'what a change leaves out stays, tags are replaced as a whole, and the time of the change is kept'),
+  'DELETE /keys/:name': ENDS,
+  'GET /deletedkeys': ENDS,
+  'GET /deletedkeys/:name': ENDS,
+  'POST /deletedkeys/:name/recover': ENDS,
+  'DELETE /deletedkeys/:name': proof(LIFE, 'a purged key is gone, and its name begins anew'),
+  'POST /keys/:name/encrypt': SEALS,
+  'POST /keys/:name/decrypt': SEALS,
+  'POST /keys/:name/wrapkey': SEALS,
+  'POST /keys/:name/unwrapkey': SEALS,
+  'POST /keys/:name/sign': SIGNS,
+  'POST /keys/:name/verify': SIGNS,
+  'POST /keys/:name/rotate': ROTATED,
+  'GET /keys/:name/rotationpolicy': proof('wire/rotation.test.ts', 'a policy is cleared by an empty one, and a deleted key is not rotated'),
+  'PUT /keys/:name/rotationpolicy': proof('wire/rotation.test.ts', 'a policy that breaks a rule is refused with the rule'),
+  'POST /keys/:name/backup': BACK,
+  'POST /keys/restore': BACK,
+  'POST /rng': proof(
+    'wire/peer-bugs.test.ts',
+    'random bytes are random: no block twice, every bit as often set as not, every byte as likely as another',
+  ),
+};
+
+export interface Bug {
+  /** What went wrong elsewhere. */
+  readonly bug: string;
+  readonly proofs: readonly Proof[];
+}
+
+const PEERS = 'wire/peer-bugs.test.ts';
+
+/** Bugs that similar services shipped, and what shows that they are not here. */
+export const BUGS: readonly Bug[] = [
+  {
+    bug: 'private keys in the clear in backup blobs; a key-encryption key in the clear in the database',
+    proofs: [proof(PEERS, 'no part of a private key is in its backup, its answers or the data folder, in any spelling')],
+  },
+  {
+    bug: 'a backup key that is the same everywhere',
+    proofs: [proof('wire/key-backup.test.ts', 'another security domain, a changed blob and a made-up one are one and the same refusal')],
+  },
+  {
+    bug: 'a fixed RSA key in the source; the same key made twice',
+    proofs: [proof(PEERS, 'no two keys, versions, nonces or wrapped values are the same')],
+  },
+  {
+    bug: 'random bytes from a generator that is not cryptographic',
+    proofs: [RANDOM],
+  },
+  {
+    bug: 'CBC or GCM answered under the names of key wrapping',
+    proofs: [
+      proof('wire/vectors.test.ts', ' published vectors'),
+      proof(MATRIX, ': refused with every key and for every operation that it is not for'),
+    ],
+  },
+  {
+    bug: 'versions of a deleted key that can still be used; deleting that purges at once',
+    proofs: [
+      proof(PEERS, 'deleting is not purging: a deleted key waits with all its versions, and no address of it does anything'),
+      proof('wire/access.test.ts', 'no version of a deleted key can be used, by any of its addresses'),
+    ],
+  },
+  {
+    bug: 'rotation that keeps the version’s id, or its material',
+    proofs: [proof(PEERS, 'rotation makes a new version with new material and a new id, and the old one goes on opening what it sealed')],
+  },
+  {
+    bug: 'a cache that goes on unwrapping with a key that was disabled, deleted or taken away',
+    proofs: [
+      proof(
+        PEERS,
+        'what a key unwrapped a moment ago it does not unwrap when it is disabled, deleted, purged or out of the caller’s reach',
+      ),
+      proof(
+        'wire/life.test.ts',
+        'a key that is disabled, a role that is taken away and a key that is deleted are refused by every thread from the next request on',
+      ),
+    ],
+  },
+  {
+    bug: 'an import over a key that is there, without the right to it',
+    proofs: [
+      proof(
+        PEERS,
+        'an import over a key that is there adds a version and leaves the others as they are, for whoever may import there alone',
+      ),
+    ],
+  },
+  {
+    bug: 'the wrong operation in an access check',
+    proofs: [proof('wire/access.test.ts', 'a role with one data action opens the operations of that action and no other')],
+  },
+  {
+    bug: 'changes that race: decided on one state, made on another',
+    proofs: [proof(PEERS, 'of those who change one key at once, each sees the change of some order, and nothing is half done')],
+  },
+  {
+    bug: 'RSA padding told by time or by words (Bleichenbacher, Marvin)',
+    proofs: [
+      proof(MATRIX, 'RSA1_5 does not tell good padding from bad: what does not open is answered with other bytes, the same ones each time'),
+      proof(MATRIX, 'whatever was changed about it, what does not open is refused in one and the same way'),
+    ],
+  },
+  {
+    bug: 'padding of the text in what was unwrapped',
+    proofs: [proof('wire/properties.test.ts', ': what is sealed opens as it was')],
+  },
+  {
+    bug: 'unsigned tokens taken',
+    proofs: [proof('wire/refusals.test.ts', 'tokens: none, made up, unsigned, for somebody else, too old')],
+  },
+];
