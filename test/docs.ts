@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { Failure } from '../src/core/failure.ts';
 import { type Algorithm, algorithms } from '../src/crypto/algorithms.ts';
 import { keyRows } from '../src/hsm/keys/routes.ts';
-import { BUGS, OPERATIONS, type Proof, SEALS, SIGNS } from './proofs.ts';
+import { BUGS, OPERATIONS, type Proof, SEALS, SECURE, SIGNS } from './proofs.ts';
 import { readVectors } from './vectors.ts';
 import { WYCHEPROOF } from './wycheproof.ts';
 
@@ -145,9 +145,14 @@ function algorithmRow(row: Algorithm): readonly string[] {
   const published = VECTORS.filter(({ alg }) => alg === row.name).length + BESIDE.filter((set: string) => set === row.name).length;
   const thirdParty = WYCHEPROOF.filter(({ algorithms: covered }) => covered.includes(row.name)).map(({ file }) => file);
   if (published + thirdParty.length === 0) throw new Error(`${row.name} has no vector: add one to test/vectors`);
-  const shown = linkTo(row.operations.includes('sign') ? SIGNS : SEALS).replace('…: ', `${row.name}: `);
+  const shown = linkTo(matrixOf(row)).replace('…: ', `${row.name}: `);
   const vectors = published === 0 ? '' : `[${published}](../test/wire/vectors.test.ts)`;
-  return [row.name, keyOf(row), row.operations.join(', '), valueOf(row), shown, vectors, thirdParty.join(', ')];
+  return [row.name, keyOf(row), row.operations.join(', '), valuesOf(row), shown, vectors, thirdParty.join(', ')];
+}
+
+function matrixOf({ operations: asked }: Algorithm): Proof {
+  if (asked.includes('sign')) return SIGNS;
+  return asked.includes('secureWrapKey') && !asked.includes('wrapKey') ? SECURE : SEALS;
 }
 
 function keyOf(row: Algorithm): string {
@@ -165,7 +170,7 @@ function keyOf(row: Algorithm): string {
   }
 }
 
-function valueOf(row: Algorithm): string {
+function valuesOf(row: Algorithm): string {
   switch (row.kind) {
     case 'rsa-encryption':
       return `at most the modulus less ${row.overhead} bytes`;

@@ -22,6 +22,10 @@ const BACK = proof(
 const ENDS = proof(LIFE, 'a deleted key does nothing, holds its name, and comes back with all its versions');
 const ROTATED = proof('wire/rotation.test.ts', 'a key is rotated on demand once it has a policy, and the new version is of the same kind');
 
+export const SECURE = proof(
+  'unit/hsm/keys/release.test.ts',
+  ': a fresh key is wrapped for anybody to keep and unwrapped for attested targets alone',
+);
 const RANDOM = proof(
   'wire/peer-bugs.test.ts',
   'random bytes are random: no block twice, every bit as often set as not, every byte as likely as another',
@@ -54,10 +58,14 @@ export const OPERATIONS: Readonly<Record<string, Proof>> = {
   'PUT /keys/:name/rotationpolicy': proof('wire/rotation.test.ts', 'a policy that breaks a rule is refused with the rule'),
   'POST /keys/:name/backup': BACK,
   'POST /keys/restore': BACK,
-  'POST /rng': proof(
-    'wire/peer-bugs.test.ts',
-    'random bytes are random: no block twice, every bit as often set as not, every byte as likely as another',
+  'POST /keys/:name/release': proof(
+    'unit/hsm/keys/release.test.ts',
+    ' is released to an attested target, three ways, in an answer that the HSM signed',
   ),
+  'GET /keys/:name/attestation': proof('unit/hsm/keys/attestation.test.ts', ' is attested as software, and the attestation holds'),
+  'POST /keys/:name/securewrapkey': SECURE,
+  'POST /keys/:name/secureunwrapkey': SECURE,
+  'POST /rng': RANDOM,
 };
 
 export interface Bug {

@@ -44,7 +44,7 @@ export function readWycheproof(name: string): v.InferOutput<typeof File> {
 // biome-ignore format: a table reads by its columns
 export const WYCHEPROOF: readonly { readonly file: string; readonly algorithms: readonly string[] }[] = [
   { file: 'aes_cbc_pkcs5',                algorithms: ['A128CBCPAD', 'A192CBCPAD', 'A256CBCPAD'] },
-  { file: 'aes_kwp',                      algorithms: ['CKM_AES_KEY_WRAP_PAD'] },
+  { file: 'aes_kwp',                      algorithms: ['CKM_AES_KEY_WRAP_PAD', 'A128KWPAD', 'A192KWPAD', 'A256KWPAD'] },
   { file: 'hmac_sha256',                  algorithms: ['HS256'] },
   { file: 'rsa_oaep_2048_sha1_mgf1sha1',  algorithms: ['RSA-OAEP'] },
   { file: 'rsa_pss_2048_sha256_mgf1_32',  algorithms: ['PS256'] },

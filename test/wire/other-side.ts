@@ -58,8 +58,9 @@ export function isSigning(row: EncryptionAlgorithm | SignatureAlgorithm): row is
   return row.operations.includes('sign');
 }
 
+/** Those that only wrap for attested targets are not: what they wrap nobody chooses. */
 export function isSealing(row: EncryptionAlgorithm | SignatureAlgorithm): row is EncryptionAlgorithm {
-  return !isSigning(row);
+  return row.operations.includes('encrypt') || row.operations.includes('wrapKey');
 }
 
 // --- encryption and wrapping ---
