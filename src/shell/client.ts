@@ -42,6 +42,8 @@ export const apiVersions = {
   managedHsms: '2024-11-01',
   hsm: '2025-07-01',
   authorization: '2022-04-01',
+  /** The first that has secure wrapping and no preview of it. */
+  secureWrap: '2026-04-01',
   /** The first that has ML-DSA. */
   mlDsa: '2026-05-01-preview',
 } as const;

@@ -90,6 +90,8 @@ const views: Readonly<Record<string, View>> = {
     list: ['Id', 'VaultName', 'KeyName', { label: 'LifetimeActions', value: lifetimeActionsOf }, 'ExpiresIn', 'CreatedOn', 'UpdatedOn'],
   },
   PSKeyRotationLifetimeAction: { list: ['Action', 'TimeAfterCreate', 'TimeBeforeExpiry'] },
+  StrongroomKeyRelease: { list: ['HsmName', 'Name', 'Value'] },
+  StrongroomKeyAttestation: { list: ['KeyId', 'Version', 'CertificatePemFile', 'PrivateKeyAttestation', 'PublicKeyAttestation'] },
   PSKeyVerifyResult: { list: ['KeyId', 'IsValid', 'Algorithm'] },
   PSKeyVaultRoleDefinition: {
     table: ['RoleName', 'Description', { label: 'Permissions', value: (role) => counted(member(role, 'Permissions')) }],

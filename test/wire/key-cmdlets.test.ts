@@ -1,7 +1,7 @@
 // Every cmdlet for keys, in the language that people write them in, against the whole service: what one puts out is what the next one takes.
 
 import assert from 'node:assert/strict';
-import { createHash, generateKeyPairSync, publicEncrypt, randomBytes, verify } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, publicEncrypt, randomBytes, verify } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -10,20 +10,29 @@ import { cmdlets, openSession } from '../../src/shell/cmdlets/all.ts';
 import type { Host } from '../../src/shell/host.ts';
 import { runScript } from '../../src/shell/main.ts';
 import { nodeHost } from '../../src/shell/node-host.ts';
+import { runVerifyAttestation } from '../../src/verify-attestation.ts';
+import { type AttestationAuthority, openAttestationAuthority } from '../attestation-authority.ts';
 import { type House, openHouse } from '../house.ts';
+import { decipheredKey, unwrappedSecret, verifiedRelease } from '../unit/hsm/keys/at-the-target.ts';
+import { authorityKey, environment, policyData, token } from '../unit/hsm/keys/attested.ts';
 import { activate, CRYPTO_OFFICER, CRYPTO_USER, grant } from './ready.ts';
 
 const HSM = 'cmdlets';
 
 suite('the cmdlets for keys', () => {
   let house: House;
+  let authority: AttestationAuthority;
   before(async () => {
-    house = await openHouse();
+    authority = await openAttestationAuthority();
+    house = await openHouse({ flags: ['--attestation-private-host', authority.host, '--attestation-ca', authority.caFile] });
     await house.provision(HSM);
     await activate(house, HSM);
     for (const role of [CRYPTO_USER, CRYPTO_OFFICER]) await grant(house, HSM, role, house.connection.user.objectId);
   });
-  after(() => house?.close());
+  after(async () => {
+    await house?.close();
+    await authority?.close();
+  });
 
   function at(name: string): string {
     return join(house.dataFolder, '..', name);
@@ -212,6 +221,52 @@ suite('the cmdlets for keys', () => {
     assert.deepEqual(readFileSync(at('plain')), letter);
     assert.ok(verify('sha384', letter, { key: ec.publicKey, dsaEncoding: 'ieee-p1363' }, readFileSync(at('signature'))));
     assert.deepEqual(readFileSync(at('back')), secret);
+  });
+
+  test('a key leaves for whom its policy says, a fresh one is unwrapped for it, and what the HSM says of a key can be checked', async () => {
+    const [signer, tee] = [authorityKey(), environment()];
+    authority.keys = [signer];
+    writeFileSync(at('policy.json'), Buffer.from(policyData(authority.issuer, { color: 'red' }), 'base64url'));
+    writeFileSync(at('token'), `${await token(signer, authority.issuer, Date.now(), tee, { color: 'red' })}\n`);
+    const out = await shows(`
+      Add-AzKeyVaultKey ${HSM} leaves -KeyType EC -Exportable -ReleasePolicyPath FOLDER/policy.json | Out-Null
+      Get-AzKeyVaultKey ${HSM} leaves | Invoke-StrongroomKeyRelease -TargetFile FOLDER/token -Nonce once -Encryption RSA_AES_KEY_WRAP_256 -OutFile FOLDER/release | Out-Null
+      Get-StrongroomKeyAttestation ${HSM} leaves -OutFile FOLDER/attestation.json | Out-Null
+      Add-AzKeyVaultKey ${HSM} secure -KeyType oct -KeyOps secureWrapKey, secureUnwrapKey -ReleasePolicyPath FOLDER/policy.json | Out-Null
+      $call = @{ HsmName = '${HSM}'; Name = 'secure'; Algorithm = 'A256KWPAD' }
+      $wrapped = Invoke-AzKeyVaultKeyOperation @call -Operation SecureWrap
+      Invoke-AzKeyVaultKeyOperation @call -Operation SecureUnwrap -ByteArrayValue $wrapped.RawResult -TargetFile FOLDER/token -OutFile FOLDER/opened | Out-Null
+      Update-AzKeyVaultKey ${HSM} leaves -Immutable
+      (Get-AzKeyVaultKey ${HSM} leaves).Name
+    `);
+    assert.equal(out.trim(), 'leaves');
+    const { payload } = await verifiedRelease(readFileSync(at('release'), 'utf8'), `${HSM}.managedhsm.localhost`);
+    assert.deepEqual([payload.request.nonce, payload.request.enc], ['once', 'RSA_AES_KEY_WRAP_256']);
+    const released = createPrivateKey({ key: decipheredKey(payload.response.key.key.key_hsm, tee), format: 'der', type: 'pkcs8' });
+    const { x, y } = (await house.hsm(HSM, 'GET', '/keys/leaves')).json.key;
+    assert.deepEqual(createPublicKey(released).export({ format: 'jwk' }), { kty: 'EC', crv: 'P-256', x, y });
+    assert.equal(unwrappedSecret(readFileSync(at('opened')).toString('base64url'), tee).length, 32);
+    const said: string[] = [];
+    const root = ['--root', house.connection.attestationRootFile];
+    assert.equal(await runVerifyAttestation([at('attestation.json'), ...root], (line) => void said.push(line)), 0, said.join(''));
+    assert.match((await ran(`Update-AzKeyVaultKey ${HSM} leaves -ReleasePolicyPath FOLDER/token`)).errors, /is not a JSON document/);
+    writeFileSync(at('other.json'), Buffer.from(policyData(authority.issuer, { color: 'blue' }), 'base64url'));
+    const { errors } = await ran(`Update-AzKeyVaultKey ${HSM} leaves -ReleasePolicyPath FOLDER/other.json`);
+    assert.match(errors, /Immutable Key Release Policy cannot be modified/);
+  });
+
+  test('what a release needs is asked for before anything is sent', async () => {
+    writeFileSync(at('no-token'), 'x');
+    for (const [line, words] of [
+      [`Invoke-StrongroomKeyRelease ${HSM} leaves -TargetFile FOLDER/no-token`, /is not an attestation token/],
+      [
+        `Invoke-AzKeyVaultKeyOperation ${HSM} secure -Operation SecureUnwrap -Algorithm A256KW -ByteArrayValue 1`,
+        /for whom\? give the attestation token/,
+      ],
+      [`Invoke-AzKeyVaultKeyOperation ${HSM} secure -Operation SecureWrap -Algorithm A256KW -ByteArrayValue 1`, /give it no value/],
+    ] as const) {
+      assert.match((await ran(line)).errors, words);
+    }
   });
 
   test('random numbers come as bytes and as base64', async () => {

@@ -10,6 +10,7 @@ import { getKey, removeKey, undoKeyRemoval, updateKey } from './key.ts';
 import { addKey } from './key-add.ts';
 import { backupKey, restoreKey } from './key-backup.ts';
 import { getRandomNumber, invokeKeyOperation } from './key-operation.ts';
+import { getKeyAttestation, invokeKeyRelease } from './key-release.ts';
 import { getKeyRotationPolicy, invokeKeyRotation, setKeyRotationPolicy } from './key-rotation.ts';
 import { getManagedHsm, newManagedHsm, testNameAvailability, updateManagedHsm } from './managed-hsm.ts';
 import { addRegion, getRegion, removeRegion } from './managed-hsm-region.ts';
@@ -39,5 +40,6 @@ export const cmdlets: readonly Cmdlet<Session>[] = [
   ...[addKey, getKey, updateKey, removeKey, undoKeyRemoval],
   ...[invokeKeyOperation, getRandomNumber],
   ...[invokeKeyRotation, getKeyRotationPolicy, setKeyRotationPolicy, backupKey, restoreKey],
+  ...[invokeKeyRelease, getKeyAttestation],
   invokeRestMethod,
 ];

@@ -38,6 +38,19 @@ export const releaseParameters = {
   Immutable: { type: 'switch', help: 'The policy can never be changed again.' },
 } as const;
 
+export const targetParameters = {
+  TargetFile: { type: 'string', help: 'The file with the attestation token of the environment that is to have it.' },
+} as const;
+
+/** The token in that file, as it goes out. */
+export async function targetToken(context: Context, path: string | undefined): Promise<string> {
+  if (path === undefined)
+    throw new ShellError('for whom? give the attestation token of the environment with -TargetFile', { category: 'binding' });
+  const token = (await context.host.readText(path)).trim();
+  if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) return token;
+  throw new ShellError(`'${path}' is not an attestation token (a signed JSON Web Token)`, { category: 'validation' });
+}
+
 /** The wire counts seconds since 1970. */
 export function dates(args: { readonly Expires: Date | undefined; readonly NotBefore: Date | undefined }): { exp?: number; nbf?: number } {
   return {
