@@ -6,13 +6,14 @@ import { cpus, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { libraryVersion } from '../src/crypto/openssl.ts';
+import { audit } from './audit.ts';
 import { azureTable } from './azure-table.ts';
 import { operations } from './operations.ts';
 import { scaling } from './scaling.ts';
 import type { Section, Settings } from './section.ts';
 import { start } from './start.ts';
 
-const SECTIONS: readonly Section[] = [operations, azureTable, scaling, start];
+const SECTIONS: readonly Section[] = [operations, azureTable, scaling, audit, start];
 
 const root = resolve(import.meta.dirname, '..');
 const page = resolve(root, 'docs/performance.md');

@@ -1,5 +1,5 @@
-// The recorder of one thread: turns calls into lines and hands them over in batches. While one batch is on its way to the disk the next one
-// gathers, so that many records share one message and one sync; a call waits for its batch, and the thread goes on with others.
+// The recorder of one thread: turns calls into lines and hands them over in batches. One batch is on its way to the disk at a time, and the next one
+// gathers meanwhile. A sync costs as much as several calls, so a batch waits, a moment at most, for as many calls as have lately come at once.
 
 import type { Recorder } from '../core/audit.ts';
 import type { EventOf } from './event.ts';
@@ -17,25 +17,43 @@ interface Batch {
   readonly done: PromiseWithResolvers<void>;
 }
 
+/** Milliseconds that a batch waits for calls that do not come. */
+const LONGEST_WAIT = 1;
+
 export function openRecorder({ eventOf, gate, hand }: RecorderParts): Recorder {
   let gathering: Batch | undefined;
-  let isAway = false;
+  /** Calls whose batch is on its way. */
+  let away = 0;
+  /** How many calls have lately been waiting at once. */
+  let usual = 1;
+  let late: NodeJS.Timeout | undefined;
 
   function add(event: string): Promise<void> {
     if (gathering === undefined) {
       gathering = { events: [], done: Promise.withResolvers() };
-      // At the end of this turn of the loop: requests that arrived together go together.
-      if (!isAway) setImmediate(send);
+      if (away === 0) begin();
     }
     gathering.events.push(event);
+    if (away === 0 && gathering.events.length === usual) setImmediate(send);
     return gathering.done.promise;
   }
 
+  /** A batch that nothing stands before: it goes when it is as large as usual, or when its time is over. */
+  function begin(): void {
+    if (usual > 1) late = setTimeout(sendSmaller, LONGEST_WAIT);
+  }
+
+  function sendSmaller(): void {
+    usual = Math.max(1, gathering?.events.length ?? 1);
+    send();
+  }
+
   function send(): void {
-    if (gathering === undefined || isAway) return;
+    if (gathering === undefined || away > 0) return;
+    clearTimeout(late);
     const { events, done } = gathering;
     gathering = undefined;
-    isAway = true;
+    away = events.length;
     hand(events).then(
       () => done.resolve(),
       (error: unknown) => done.reject(error),
@@ -44,9 +62,11 @@ export function openRecorder({ eventOf, gate, hand }: RecorderParts): Recorder {
   }
 
   function returned(): void {
-    isAway = false;
-    // The calls that were just answered may bring the next ones in this same turn.
-    if (gathering !== undefined) setImmediate(send);
+    const gathered = gathering?.events.length ?? 0;
+    usual = Math.max(usual, away + gathered);
+    away = 0;
+    if (gathered >= usual) setImmediate(send);
+    else if (gathered > 0) begin();
   }
 
   return {
