@@ -24,9 +24,9 @@ export interface Stage {
   run(words: readonly string[], before?: string): Promise<Ended>;
 }
 
-/** Writes the recipe to `file` in the stage's folder. Skips the test where the names of HSMs cannot be made to resolve. */
-export async function setStage(t: TestContext, client: string, file: string): Promise<Stage | undefined> {
-  const service = await startService();
+/** Writes the recipe to `file` in the stage's folder; `flags` are the service's. Skips the test where the names of HSMs cannot be made to resolve. */
+export async function setStage(t: TestContext, client: string, file: string, flags: readonly string[] = []): Promise<Stage | undefined> {
+  const service = await startService(flags);
   t.after(() => service.stop());
   const names = await resolving(
     [OPEN, CLOSED].map((name) => hsmHost(service.connection, name)),

@@ -27,10 +27,11 @@ export interface Ended {
   readonly stderr: string;
 }
 
-export async function startService(): Promise<Service> {
+/** `flags`: of `start`, beside the port and the data folder. */
+export async function startService(flags: readonly string[] = []): Promise<Service> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-client-'));
   const dataFolder = join(folder, 'data');
-  const child = spawn(process.execPath, [join(root, 'src/cli.ts'), 'start', '--port', '0', '--data', dataFolder], {
+  const child = spawn(process.execPath, [join(root, 'src/cli.ts'), 'start', '--port', '0', '--data', dataFolder, ...flags], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
