@@ -1,5 +1,5 @@
 // Writes a JSON Web Key's public half as PEM (SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7), for openssl and the like.
-// Knows RSA and the four curves of the service; a symmetric key has nothing public.
+// Knows RSA, the four curves and the three sets of ML-DSA of the service; a symmetric key has nothing public.
 
 import { fromBase64, toBase64 } from './base64.ts';
 import { textAt } from './read.ts';
@@ -11,12 +11,18 @@ const curves: Readonly<Record<string, string>> = {
   'P-384': '06052b81040022',
   'P-521': '06052b81040023',
 };
+/** DER of the object identifiers of FIPS 204's sets (RFC 9881 section 2). */
+const mlDsa: Readonly<Record<string, string>> = {
+  'ML-DSA-44': '0609608648016503040311',
+  'ML-DSA-65': '0609608648016503040312',
+  'ML-DSA-87': '0609608648016503040313',
+};
 const rsaEncryption = '06092a864886f70d0101010500';
 const ecPublicKey = '06072a8648ce3d0201';
 
 /** The key in PEM, or undefined when it has no public half. */
 export function publicKeyPem(jwk: unknown): string | undefined {
-  const info = rsaInfo(jwk) ?? ecInfo(jwk);
+  const info = rsaInfo(jwk) ?? ecInfo(jwk) ?? mlDsaInfo(jwk);
   if (info === undefined) return undefined;
   const lines = toBase64(info).match(/.{1,64}/g) ?? [];
   return ['-----BEGIN PUBLIC KEY-----', ...lines, '-----END PUBLIC KEY-----', ''].join('\n');
@@ -35,6 +41,12 @@ function ecInfo(jwk: unknown): Uint8Array | undefined {
   const y = bytesOf(jwk, 'y');
   if (curve === undefined || x === undefined || y === undefined) return undefined;
   return keyInfo(fromHex(ecPublicKey + curve), join(Uint8Array.of(4), x, y));
+}
+
+function mlDsaInfo(jwk: unknown): Uint8Array | undefined {
+  const set = mlDsa[textAt(jwk, 'alg') ?? ''];
+  const key = bytesOf(jwk, 'pub');
+  return set === undefined || key === undefined ? undefined : keyInfo(fromHex(set), key);
 }
 
 function keyInfo(algorithm: Uint8Array, key: Uint8Array): Uint8Array {

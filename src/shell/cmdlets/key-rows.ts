@@ -75,6 +75,6 @@ export async function releasePolicy(
 /** Symmetric keys have no public half; asking for one is an error, not an empty file. */
 export async function writePublicKey(context: Context, bundle: unknown, path: string): Promise<void> {
   const pem = publicKeyPem(at(bundle, 'key'));
-  if (pem === undefined) throw new ShellError('only RSA and EC keys have a public key that can be exported', { category: 'validation' });
+  if (pem === undefined) throw new ShellError('a symmetric key has no public key that could be exported', { category: 'validation' });
   await context.host.writeText(path, pem);
 }
