@@ -31,6 +31,8 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   /** How attestation authorities of release policies are asked. */
   readonly attestation: OutboundRules;
+  /** A file that names the outside issuers whose tokens are believed. */
+  readonly issuersFile: string | undefined;
   readonly workers: number;
   readonly logLevel: string;
   readonly audit: AuditConfig;
@@ -85,6 +87,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   'trusted-proxy':   { value: 'ADDR',   environment: 'STRONGROOM_TRUSTED_PROXY',   default: 'none',                 says: 'A proxy in front of this service, by address or range; its x-forwarded-for says who the client is. May be given more than once.', multiple: true },
   'attestation-private-host': { value: 'HOST[:PORT]', environment: 'STRONGROOM_ATTESTATION_PRIVATE_HOSTS', default: 'none', says: 'An attestation authority that may be at a private or loopback address; public ones need no mention. May be given more than once.', multiple: true },
   'attestation-ca':  { value: 'FILE',   environment: 'STRONGROOM_ATTESTATION_CA',  default: 'the public ones',      says: 'Certificate authorities (PEM) of attestation authorities, besides the public ones.' },
+  issuers:           { value: 'FILE',   environment: 'STRONGROOM_ISSUERS',         default: 'none',                 says: 'Whose tokens are believed besides our own: a file that names the issuers (docs/identity.md).' },
   workers:           { value: 'N',      environment: 'STRONGROOM_WORKERS',         default: 'one for each core',    says: 'Threads that answer requests.' },
   'log-level':       { value: 'LEVEL',  environment: 'STRONGROOM_LOG_LEVEL',       default: 'info',                 says: `What the log on stderr has: ${LOG_LEVELS.join(', ')}.` },
   audit:             { value: 'on|off', environment: 'STRONGROOM_AUDIT',           default: 'on',                   says: 'Whether every call is recorded, and refused when it cannot be; off keeps no records and is for measurements alone.' },
@@ -129,6 +132,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
       authorities: authoritiesIn('attestation-ca', value('attestation-ca')),
       within: ATTESTATION_WITHIN,
     },
+    issuersFile: pathOf(value('issuers')),
     workers: workersOf(value('workers')),
     logLevel: logLevelOf(value('log-level') ?? 'info'),
     audit: {
@@ -166,6 +170,10 @@ function readFlags(args: readonly string[]): Readonly<Record<string, string[] | 
   } catch (error) {
     throw new UsageError(`${error instanceof Error ? error.message : String(error)}\nthe settings are:\n${settingsHelp()}`);
   }
+}
+
+function pathOf(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : resolve(text);
 }
 
 function portOf(name: string, text: string): number {

@@ -41,6 +41,9 @@ import { hsmRoom } from './hsm/room.ts';
 import { sweepHsms } from './hsm/sweep.ts';
 import type { Backups } from './hsm/world.ts';
 import { directoryPort } from './identity/directory.ts';
+import { documentsOf, type KeySets, openKeySets } from './identity/issuers/key-sets.ts';
+import { type OutsideIssuers, openOutsideIssuers } from './identity/issuers/outside-token.ts';
+import { readIssuers, type TrustedIssuer } from './identity/issuers/settings.ts';
 import { type OpenTenant, openTenant } from './identity/open-tenant.ts';
 import { principalById } from './identity/principals.ts';
 import { identityRoom } from './identity/room.ts';
@@ -69,6 +72,7 @@ export interface HouseParts {
   readonly issuerKeys: IssuerKeys;
   readonly signers: Signers;
   readonly backups?: Backups;
+  readonly outside: OutsideIssuers;
 }
 
 /** Every room, in the same order on every thread: a row is known by its numbers. */
@@ -94,6 +98,7 @@ export interface WorkerData {
   readonly hostsGiven: boolean;
   readonly trustedProxies: readonly string[];
   readonly attestation: OutboundRules;
+  readonly issuers: readonly TrustedIssuer[];
   readonly reusePort: boolean;
   readonly logLevel: string;
   /** Undefined when no records are kept. */
@@ -140,6 +145,8 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const sharedVersions = Versions.allocate();
   const versions = new Versions(sharedVersions);
 
+  // Read before anything is made: a file with a mistake is a reason not to start.
+  const issuers = config.issuersFile === undefined ? [] : readIssuers(config.issuersFile);
   await openFolder(config.dataFolder);
   const lock = lockFolder(config.dataFolder);
   cleanup.push(() => lock.release());
@@ -197,7 +204,9 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
 
   const auditGate = config.audit.isOn ? Gate.allocate() : undefined;
   if (!config.audit.isOn) log.warn('no audit records are kept');
-  const shared = { dataFolder: config.dataFolder, rootKeys: rootKeys.shared, versions: sharedVersions, clockOffset, auditGate };
+  const keySets = openKeySets({ issuers, documentsOf, clock, versions, log });
+  const outside = openOutsideIssuers({ issuers, keySetOf: keySets.keySetOf, clock, versions });
+  const shared = { issuers, dataFolder: config.dataFolder, rootKeys: rootKeys.shared, versions: sharedVersions, clockOffset, auditGate };
   const fallen = Promise.withResolvers<Error>();
   for (let attempt = 1; ; attempt += 1) {
     const port = sealedDoor?.port ?? (await claimPort(config));
@@ -245,7 +254,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
         troubled: (error) => log.error({ err: error }, 'a backup or restore met what it should not have'),
       },
     );
-    const house = { ...parts, write: audit?.write ?? store.write, tenantId, backups: backups.port };
+    const house = { ...parts, write: audit?.write ?? store.write, tenantId, backups: backups.port, outside };
     const rooms = buildRooms(house);
     const data: WorkerData = {
       ...shared,
@@ -258,7 +267,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       reusePort: config.workers > 1 || sealedDoor !== undefined,
       logLevel: config.logLevel,
     };
-    const workers = new Workers(data, answersFor(rooms, house, authority, signerFor, audit), crew, log, clock, fallen.resolve);
+    const workers = new Workers(data, answersFor(rooms, house, authority, signerFor, audit, keySets), crew, log, clock, fallen.resolve);
     try {
       await workers.start(config.workers);
     } catch (error) {
@@ -272,7 +281,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     await sealedDoor?.close();
     cleanup.push(() => backups.close());
     await backups.resume();
-    const sweeping = sweepEvery(SWEEP_EVERY, house, audit, log);
+    const sweeping = sweepEvery(SWEEP_EVERY, house, audit, keySets, log);
     cleanup.push(() => sweeping.stop());
     const connection = connectionFor(urls, tenant, authority, management.port, attestationRootFile);
     const connectionFile = connectionFileIn(config.dataFolder);
@@ -340,11 +349,13 @@ function answersFor(
   authority: Authority,
   signerFor: SignerFor,
   audit: Audit | undefined,
+  keySets: KeySets,
 ): Answers {
   const habitsOf = dialects({ urls, tenantId, version: VERSION });
   return {
     leaf: (names: readonly string[]) => authority.leaf(names),
     signer: (asked: AskedSigner) => signerFor(asked),
+    issuerKeys: ({ issuer, kid }: { readonly issuer: string; readonly kid: string }) => keySets.keySetOf(issuer, kid),
     record: async (events: readonly string[]) => audit?.append(events),
     write: async ({ room, row, visit, carried, facts }: WriteRequest) => {
       const where = rooms[room];
@@ -436,10 +447,17 @@ function sweepEvery(
   milliseconds: number,
   house: HouseParts & { readonly write: Store['write'] },
   audit: Audit | undefined,
+  keySets: KeySets,
   log: Logger,
 ): Sweeping {
   const management = { ...house, hsms: hsmPort(house) };
-  const rounds = [() => sweepHsms(house), () => sweepManagement(management), () => sweepIdentity(house), async () => audit?.sweep()];
+  const rounds = [
+    () => sweepHsms(house),
+    () => sweepManagement(management),
+    () => sweepIdentity(house),
+    async () => audit?.sweep(),
+    async () => keySets.refreshDue(),
+  ];
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();

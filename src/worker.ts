@@ -20,6 +20,8 @@ import { doorMetrics } from './door/metrics.ts';
 import { certificates } from './door/tls.ts';
 import { type KnownSigner, openSigners, rememberedSigners, type SignerFor } from './hsm/evidence/signers.ts';
 import { HSMS_TAG } from './hsm/pool.ts';
+import type { KeySetOf } from './identity/issuers/key-sets.ts';
+import { openOutsideIssuers } from './identity/issuers/outside-token.ts';
 import { tokenVerifier } from './identity/verify-token.ts';
 import { buildRooms, freeKeys, VERSION, type WorkerData } from './main.ts';
 import { openEmbeddedReader } from './store/embedded.ts';
@@ -48,12 +50,16 @@ function recorder({ auditGate }: WorkerData): Recorder {
   });
 }
 
+/** One thread fetches the keys of outside issuers for all. */
+const keySetOf: KeySetOf = (issuer, kid) => main.ask('issuerKeys', { issuer, kid }) as ReturnType<KeySetOf>;
+
 const main = peer(parentPort, {
   listen: async () => {
     const signerFor: SignerFor = (asked) => main.ask('signer', asked) as Promise<KnownSigner>;
     const signers = openSigners(openEvidence(crypto, systemClock), rememberedSigners(signerFor, versions, systemClock));
     const issuerKeys = openIssuerKeys(jsonOverHttps(data.attestation), clock);
-    const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId, issuerKeys, signers };
+    const outside = openOutsideIssuers({ issuers: data.issuers, keySetOf, clock, versions });
+    const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId, issuerKeys, signers, outside };
     door = openDoor({
       rooms: buildRooms(parts),
       verifyToken: tokenVerifier(parts),

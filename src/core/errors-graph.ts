@@ -40,6 +40,10 @@ export function passwordTooSimple(): Failure {
   return new Failure(400, 'Request_BadRequest', message);
 }
 
+export function passwordMissing(): Failure {
+  return new Failure(400, 'Request_BadRequest', 'A user needs a passwordProfile, or an identity at an issuer that this service trusts.');
+}
+
 /** Nobody could ever change the directory again. */
 export function lastAdministrator(): Failure {
   const message = 'This is the last Global Administrator who can sign in. Make somebody else one first.';
@@ -69,4 +73,10 @@ export function credentialUnknown(keyId: string): Failure {
 /** `most`: characters of JSON. */
 export function tooMuchDetail(most: number): Failure {
   return new Failure(400, 'Request_BadRequest', `The properties of an application may have ${most} characters at most.`);
+}
+
+/** Only the operator says whom this service believes, and so connects to. */
+export function issuerNotTrusted(issuer: string): Failure {
+  const message = `The issuer '${issuer.slice(0, 200)}' is not among those that this service trusts: its operator names them in the file of --issuers.`;
+  return new Failure(400, 'Request_BadRequest', message);
 }

@@ -70,6 +70,12 @@ export function invalidClientAssertion(reason: string): Failure {
   return refusal(401, 'invalid_client', 700027, `Client assertion failed signature validation. [Reason - ${reason}]`);
 }
 
+/** An assertion of another issuer, for whom the application trusts nobody of that name. `part`: issuer, subject or audience. */
+export function noFederatedIdentity(part: 'issuer' | 'subject' | 'audience', value: string): Failure {
+  const words = `No matching federated identity record found for presented assertion. Assertion ${part}: '${quoted(value)}'.`;
+  return refusal(401, 'invalid_client', 70021, words);
+}
+
 /** One answer for a wrong password and for a user that does not exist, so that nobody can ask which names exist. */
 export function invalidPassword(): Failure {
   return refusal(400, 'invalid_grant', 50126, 'Error validating credentials due to invalid username or password.');

@@ -3,7 +3,7 @@
 import { graphBadRequest, graphResourceNotFound } from '../core/errors-graph.ts';
 import { type Reply, reply } from '../core/reply.ts';
 import type { Reader } from '../store/store.ts';
-import { type Collection, type Entity, withCredentials } from './entities.ts';
+import { type Collection, dressed, type Entity } from './entities.ts';
 import { expanded } from './expand.ts';
 import { namesIn, only } from './select.ts';
 import type { GraphVersion } from './world.ts';
@@ -71,9 +71,9 @@ async function projected(
   usual?: readonly string[] | undefined,
 ): Promise<readonly object[]> {
   const names = query.$select === undefined ? usual : namesIn(query.$select);
-  const dressed = await withCredentials(read, entities);
+  const whole = await dressed(read, entities);
   const more = query.$expand === undefined ? undefined : await expanded(read, entities, query.$expand);
-  return dressed.map((entity) => ({ ...(names === undefined ? entity : only(entity, names)), ...more?.get(entity.id) }));
+  return whole.map((entity) => ({ ...(names === undefined ? entity : only(entity, names)), ...more?.get(entity.id) }));
 }
 
 /** `displayName`, `displayName desc`, several with commas. Entities that lack the property come first. */

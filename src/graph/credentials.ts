@@ -190,7 +190,7 @@ async function removeCredential(
 }
 
 /** As whom the holder of an object's credentials signs in: the service principal itself, or that of the application. */
-async function principalsOf(writer: Writer, objectId: string): Promise<readonly string[]> {
+export async function principalsOf(writer: Writer, objectId: string): Promise<readonly string[]> {
   const application = await writer.selectFrom('applications').select('app_id').where('id', '=', objectId).executeTakeFirst();
   if (application === undefined) return [objectId];
   const rows = await writer.selectFrom('principals').select('id').where('app_id', '=', application.app_id).execute();

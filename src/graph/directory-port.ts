@@ -9,6 +9,8 @@ export interface DirectoryPort {
   hashSecret(secret: string): Promise<string>;
   /** A secret nobody can guess, of letters and digits. */
   newSecret(): string;
+  /** Whether the operator trusts this issuer. */
+  trusts(issuer: string): boolean;
   /** Ends what a principal is signed in with: its tokens and what it could get others with. */
   endSessions(writer: Writer, principalId: string): Promise<void>;
   /** Told that an object's oldest password or secret is gone: it may have been that of the first start. */

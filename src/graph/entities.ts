@@ -4,6 +4,7 @@ import type { Tables } from '../store/schema.ts';
 import type { Reader } from '../store/store.ts';
 import { credentialsShown } from './credentials-shown.ts';
 import { ROLE_ENTITIES } from './directory-roles.ts';
+import { identitiesShown } from './identities.ts';
 import { graphTime } from './times.ts';
 
 /** What a filter compares and an answer shows. */
@@ -73,11 +74,11 @@ export async function entitiesWithIds(read: Reader, ids: readonly string[]): Pro
     read,
     ids.map((id) => id.toLowerCase()),
   );
-  const dressed = await withCredentials(
+  const whole = await dressed(
     read,
     found.map(({ entity }) => entity),
   );
-  return dressed.map((entity, i) => ({ '@odata.type': found[i]?.collection.type, ...entity }));
+  return whole.map((entity, i) => ({ '@odata.type': found[i]?.collection.type, ...entity }));
 }
 
 async function entitiesOfKeys(read: Reader, keys: readonly string[]): Promise<{ collection: Collection; entity: Entity }[]> {
@@ -97,12 +98,16 @@ function collectionOf(kind: Collection['kind']): Collection {
   return collection;
 }
 
-/** Fills in passwordCredentials and keyCredentials of the entities that have them. */
-export async function withCredentials(read: Reader, entities: readonly Entity[]): Promise<readonly Entity[]> {
-  const owners = entities.filter((entity) => 'keyCredentials' in entity).map(({ id }) => id);
-  if (owners.length === 0) return entities;
-  const shown = await credentialsShown(read, owners);
-  return entities.map((entity) => ({ ...entity, ...shown.get(entity.id) }));
+/** Fills in what other tables hold: the credentials of programs, the identities of users. */
+export async function dressed(read: Reader, entities: readonly Entity[]): Promise<readonly Entity[]> {
+  const having = (property: string) => entities.filter((entity) => property in entity).map(({ id }) => id);
+  const [programs, users] = [having('keyCredentials'), having('identities')];
+  const credentials = programs.length === 0 ? undefined : await credentialsShown(read, programs);
+  const identities = users.length === 0 ? undefined : await identitiesShown(read, users);
+  return entities.map((entity) => {
+    const known = identities?.get(entity.id);
+    return { ...entity, ...credentials?.get(entity.id), ...(known === undefined ? {} : { identities: known }) };
+  });
 }
 
 function principal(row: PrincipalRow): Entity {

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
+import { OUTSIDE_TAG } from '../core/directory.ts';
 import { directoryQuota, graphResourceNotFound, lastAdministrator } from '../core/errors-graph.ts';
 import { reply } from '../core/reply.ts';
 import { operation } from '../core/route.ts';
@@ -97,6 +98,7 @@ export async function removeObject(writer: Writer, { directory }: Pick<GraphWrit
   await writer.deleteFrom('applications').where('id', '=', id).execute();
   await writer.deleteFrom('principals').where('id', '=', id).execute();
   writer.touch(`principal:${id}`);
+  writer.touch(OUTSIDE_TAG);
   touchLinks(writer, 'member');
   touchLinks(writer, 'role');
 }

@@ -4,6 +4,7 @@ import type { Method, Operation, Row } from '../core/route.ts';
 import { createApplication, updateApplication } from './applications.ts';
 import { addPassword, removePassword } from './credentials.ts';
 import { COLLECTIONS } from './entities.ts';
+import { createFederated, listFederated, oneFederated, removeFederated, updateFederated } from './federated-credentials.ts';
 import { createGroup, updateGroup } from './groups.ts';
 import { addLink, removeLink } from './links.ts';
 import { checkMemberGroups, linked, memberGroups, transitiveMemberOf, transitiveMembers } from './memberships.ts';
@@ -37,6 +38,7 @@ function rowsOf(version: GraphVersion): readonly GraphRow[] {
   const USER = `${V}/users/:id`;
   const GROUP = `${V}/groups/:id`;
   const APPLICATION = `${V}/applications/:id`;
+  const FEDERATED = `${APPLICATION}/federatedIdentityCredentials`;
   const PRINCIPAL = `${V}/servicePrincipals/:id`;
   const ROLE = `${V}/directoryRoles/:id`;
   const OBJECT = `${V}/directoryObjects/:id`;
@@ -86,6 +88,11 @@ function rowsOf(version: GraphVersion): readonly GraphRow[] {
     writes('DELETE', APPLICATION,                                 'administrators', remove(applications)),
     writes('POST',   `${APPLICATION}/addPassword`,                'owners too',     addPassword(version, applications)),
     writes('POST',   `${APPLICATION}/removePassword`,             'owners too',     removePassword(applications)),
+    reads ('GET',    FEDERATED,                                   listFederated(version)),
+    writes('POST',   FEDERATED,                                   'owners too',     createFederated(version)),
+    reads ('GET',    `${FEDERATED}/:credential`,                  oneFederated(version)),
+    writes('PATCH',  `${FEDERATED}/:credential`,                  'owners too',     updateFederated),
+    writes('DELETE', `${FEDERATED}/:credential`,                  'owners too',     removeFederated),
     reads ('GET',    `${APPLICATION}/owners`,                     linked(version, applications, 'owners', 'owners')),
     writes('POST',   `${APPLICATION}/owners/$ref`,                'owners too',     addLink('owner', applications)),
     writes('DELETE', `${APPLICATION}/owners/:member/$ref`,        'owners too',     removeLink('owner', applications)),

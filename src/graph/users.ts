@@ -2,12 +2,13 @@
 
 import { randomUUID } from 'node:crypto';
 import * as v from 'valibot';
-import { graphResourceNotFound, meNeedsAUser, objectConflict, passwordTooSimple } from '../core/errors-graph.ts';
+import { graphResourceNotFound, meNeedsAUser, objectConflict, passwordMissing, passwordTooSimple } from '../core/errors-graph.ts';
 import { reply } from '../core/reply.ts';
 import { operation } from '../core/route.ts';
 import type { Writer } from '../store/store.ts';
 import { existing, made, odata } from './answers.ts';
 import { COLLECTIONS, entityNamed } from './entities.ts';
+import { Identities, idElsewhere, putIdentities } from './identities.ts';
 import { disable, insertPrincipal } from './objects.ts';
 import { entityBody, flag, IdPath, NoPath, Nothing, QueryShape, text } from './shapes.ts';
 import type { GraphVersion, GraphWrites } from './world.ts';
@@ -55,6 +56,7 @@ const properties = {
   displayName: v.optional(text('displayName')),
   userPrincipalName: v.optional(UserName),
   passwordProfile: v.optional(PasswordProfile),
+  identities: v.optional(Identities),
   businessPhones: v.optional(v.pipe(v.array(text('businessPhones', 64)), v.maxLength(10, 'Ten phones at most.'))),
   userType: v.optional(v.literal('Member', "Property 'userType' can only be 'Member' in this directory.")),
   ...details,
@@ -66,7 +68,6 @@ const NewUser = entityBody({
   ...properties,
   displayName: text('displayName'),
   userPrincipalName: UserName,
-  passwordProfile: PasswordProfile,
 });
 
 type UserProperties = v.InferOutput<typeof ChangedUser>;
@@ -74,11 +75,14 @@ type UserProperties = v.InferOutput<typeof ChangedUser>;
 /** POST /users */
 export function createUser(version: GraphVersion) {
   return operation({ path: NoPath, query: QueryShape, body: NewUser }, async (world: GraphWrites, { origin, body }) => {
-    checkPassword(body.passwordProfile.password);
-    const verifier = await world.directory.hashSecret(body.passwordProfile.password);
+    const { identities = [], passwordProfile: profile } = body;
+    if (profile === undefined && identities.length === 0) throw passwordMissing();
+    const verifier = await verifierOf(world, profile?.password);
     const id = await world.write(async (writer) => {
       await checkName(writer, body.userPrincipalName, undefined);
+      const known = await idElsewhere(writer, identities);
       const id = await insertPrincipal(writer, world.clock, {
+        ...(known === undefined ? {} : { id: known }),
         kind: 'user',
         display_name: body.displayName,
         upn: body.userPrincipalName,
@@ -86,7 +90,8 @@ export function createUser(version: GraphVersion) {
         enabled: body.accountEnabled === false ? 0 : 1,
         details_json: JSON.stringify(detailsOf(body)),
       });
-      await setPassword(writer, world, id, verifier);
+      if (verifier !== undefined) await setPassword(writer, world, id, verifier);
+      await putIdentities(writer, world, id, identities);
       return id;
     });
     return made(world.read, { origin, version }, COLLECTIONS.users, existing(await entityNamed(world.read, COLLECTIONS.users, id), id));
@@ -95,14 +100,13 @@ export function createUser(version: GraphVersion) {
 
 /** PATCH /users/{id}. A new password and a disabled account end what the user is signed in with. */
 export const updateUser = operation({ path: IdPath, query: QueryShape, body: ChangedUser }, async (world: GraphWrites, { path, body }) => {
-  const { passwordProfile: profile } = body;
-  if (profile !== undefined) checkPassword(profile.password);
-  const verifier = profile === undefined ? undefined : await world.directory.hashSecret(profile.password);
+  const verifier = await verifierOf(world, body.passwordProfile?.password);
   await world.write(async (writer) => {
     const user = await entityNamed(writer, COLLECTIONS.users, path.id);
     if (user === undefined) throw graphResourceNotFound(path.id);
     await changeUser(writer, user.id, body);
     if (verifier !== undefined) await setPassword(writer, world, user.id, verifier);
+    if (body.identities !== undefined) await putIdentities(writer, world, user.id, body.identities);
     if (body.accountEnabled === false) await disable(writer, world, user.id);
     else if (verifier !== undefined) await world.directory.endSessions(writer, user.id);
   });
@@ -135,8 +139,14 @@ function detailsOf(body: UserProperties): object {
   return Object.fromEntries(Object.entries(body).filter(([name, value]) => kept.has(name) && value !== undefined));
 }
 
+async function verifierOf({ directory }: GraphWrites, password: string | undefined): Promise<string | undefined> {
+  if (password === undefined) return undefined;
+  checkPassword(password);
+  return directory.hashSecret(password);
+}
+
 /** Entra's rule: eight characters or more, of three kinds out of four. */
-export function checkPassword(password: string): void {
+function checkPassword(password: string): void {
   const kinds = [/[a-z]/, /[A-Z]/, /\d/, /[^A-Za-z0-9]/].filter((kind) => kind.test(password)).length;
   if (password.length < 8 || password.length > 256 || kinds < 3) throw passwordTooSimple();
 }

@@ -1,11 +1,13 @@
-// A service principal that proves itself with its certificate: a JWT it signed for our token endpoint (RFC 7523 section 3).
+// A service principal that proves itself with its certificate: a JWT it signed for our token endpoint (RFC 7523 section 3). One that another issuer
+// signed is for the federated credentials.
 // Clients send one assertion again until it ends (MSAL for JavaScript keeps it), so it is not for a single use.
 
 import type { X509Certificate } from 'node:crypto';
-import { errors, jwtVerify } from 'jose';
+import { decodeJwt, errors, jwtVerify } from 'jose';
 import { invalidClientAssertion, missingParameter } from '../core/errors-oauth.ts';
 import { platformOrigins } from './audiences.ts';
 import { certificatesOf } from './credentials.ts';
+import { checkFederated } from './issuers/federation.ts';
 import { thumbprint, thumbprint256 } from './signing-keys.ts';
 import type { Tenant } from './tenant.ts';
 import type { IdentityReads } from './world.ts';
@@ -31,6 +33,7 @@ export async function checkAssertion(
   origin: string,
 ): Promise<void> {
   if (type !== ASSERTION_TYPE) throw missingParameter('client_assertion_type');
+  if (issuerIn(assertion) !== application.appId) return checkFederated(world, application.objects, assertion);
   const certificates = await certificatesOf(world.read, world.clock, application.objects);
   const now = world.clock.now();
   try {
@@ -50,6 +53,15 @@ export async function checkAssertion(
     if (cause instanceof errors.JOSEError)
       throw invalidClientAssertion('The key was not used to sign the assertion, or the assertion is malformed.');
     throw cause;
+  }
+}
+
+/** Unverified; undefined for what is no JWT. */
+function issuerIn(assertion: string): string | undefined {
+  try {
+    return decodeJwt(assertion).iss;
+  } catch {
+    throw invalidClientAssertion('The assertion is malformed.');
   }
 }
 

@@ -11,12 +11,13 @@ import type { IdentityParts } from './world.ts';
 /** 230 bits. */
 const SECRET_LENGTH = 40;
 
-export function directoryPort({ read, crypto, clock }: Pick<IdentityParts, 'read' | 'crypto' | 'clock'>) {
+export function directoryPort({ read, crypto, clock, outside }: Pick<IdentityParts, 'read' | 'crypto' | 'clock' | 'outside'>) {
   return {
     groupsOf: (objectId: string) => groupsOf(read, objectId),
     hashSecret,
     newSecret: () => randomText(crypto, LETTERS, SECRET_LENGTH),
     endSessions: (writer: Writer, principalId: string) => endSessions(writer, clock, principalId),
     forgetFirstSecret,
+    trusts: (issuer: string) => outside.trusts(issuer),
   };
 }

@@ -11,6 +11,8 @@ export interface UserPrincipal {
   readonly upn: string;
   readonly enabled: boolean;
   readonly session: number;
+  /** When `session` last went up; milliseconds. */
+  readonly validFrom: number;
 }
 
 export interface ServicePrincipal {
@@ -20,6 +22,8 @@ export interface ServicePrincipal {
   readonly appId: string;
   readonly enabled: boolean;
   readonly session: number;
+  /** When `session` last went up; milliseconds. */
+  readonly validFrom: number;
   /** Managed identities only: the resource that it is the identity of. */
   readonly resourceId: string | null;
 }
@@ -56,13 +60,14 @@ interface PrincipalRow {
   readonly app_id: string | null;
   readonly enabled: number;
   readonly session: number;
+  readonly valid_from: number;
   readonly resource_id: string | null;
 }
 
 /** Groups cannot sign in, so they are no principals here. */
 function principalFrom(row: PrincipalRow | undefined): Principal | undefined {
   if (row === undefined) return undefined;
-  const common = { id: row.id, displayName: row.display_name, enabled: row.enabled === 1, session: row.session };
+  const common = { id: row.id, displayName: row.display_name, enabled: row.enabled === 1, session: row.session, validFrom: row.valid_from };
   if (row.kind === 'user' && row.upn !== null) return { kind: 'user', ...common, upn: row.upn };
   if (row.kind === 'servicePrincipal' && row.app_id !== null)
     return { kind: 'servicePrincipal', ...common, appId: row.app_id, resourceId: row.resource_id };

@@ -13,7 +13,7 @@ import type { IdentityParts, IdentityReads } from './world.ts';
 
 /** Builds the room for one thread; without `write` its tables are admitted here and run on the main thread. */
 export function identityRoom(parts: IdentityParts): Room {
-  const { read, crypto, clock, urls, tenantId, write = refuseToWrite } = parts;
+  const { read, crypto, clock, urls, tenantId, outside, write = refuseToWrite } = parts;
   const throttle = newThrottle(clock);
   const currentKey = currentSigningKey(parts);
   let domain: string | undefined;
@@ -26,7 +26,7 @@ export function identityRoom(parts: IdentityParts): Room {
   }
 
   async function reading(guard: Guard, path: Readonly<Record<string, string>>): Promise<IdentityReads> {
-    return { read, crypto, clock, urls, tenant: await tenantOf(guard, path.tenant) };
+    return { read, crypto, clock, urls, outside, tenant: await tenantOf(guard, path.tenant) };
   }
 
   const rows = serveRows(identityRows, {

@@ -7,15 +7,15 @@ import * as v from 'valibot';
 import type { Audience, SignedIn, TokenCheck, VerifyToken } from '../core/caller.ts';
 import { seconds } from '../core/clock.ts';
 import { CoherentCache } from '../core/coherence.ts';
-import { GROUPS_TAG } from '../core/directory.ts';
 import { audiencesOf, issuersOf } from './audiences.ts';
-import { groupsOf } from './groups.ts';
-import { type Principal, principalById } from './principals.ts';
+import { outsideBearer } from './issuers/bearer.ts';
+import { OutsideRefused } from './issuers/outside-token.ts';
+import { Ended, Refused } from './refusals.ts';
 import { type KeyRing, verifyingKeys } from './signing-keys.ts';
+import { openWho } from './who.ts';
 import type { IdentityParts } from './world.ts';
 
 const KNOWN_TOKENS = 10_000;
-const KNOWN_PRINCIPALS = 10_000;
 /** Longer ones are refused before they are hashed; ours have about 1,300 characters. */
 const LONGEST_TOKEN = 16_384;
 /** Seconds by which another node's clock may differ. */
@@ -48,13 +48,13 @@ interface Verified {
 
 /** Makes the verifier that the door asks about every bearer token. One for each thread. */
 export function tokenVerifier(parts: Omit<IdentityParts, 'write' | 'crypto'>): VerifyToken {
-  const { read, clock, versions, tenantId, urls } = parts;
+  const { clock, versions, tenantId, urls, outside } = parts;
   const audiences = audiencesOf(urls);
   const issuers = Object.values(issuersOf(urls, tenantId));
   const keyRing = verifyingKeys(parts);
   const tokens = new CoherentCache<Verified>(versions, { max: KNOWN_TOKENS });
-  const principals = new CoherentCache<Principal>(versions, { max: KNOWN_PRINCIPALS });
-  const groups = new CoherentCache<readonly string[]>(versions, { max: KNOWN_PRINCIPALS });
+  const who = openWho(parts);
+  const outsider = outsideBearer({ ...parts, who });
 
   async function verify(token: string): Promise<Verified> {
     const ring = await keyRing();
@@ -77,11 +77,9 @@ export function tokenVerifier(parts: Omit<IdentityParts, 'write' | 'crypto'>): V
 
   async function callerOf(verified: Verified): Promise<SignedIn> {
     const { objectId, clientId } = verified;
-    const principal = principals.peek(objectId, `principal:${objectId}`) ?? (await loadPrincipal(objectId));
-    if (!principal.enabled) throw new Ended('The token was issued to a principal that is disabled.');
+    const principal = await who.enabled(objectId);
     if (principal.session !== verified.session) throw new Ended('The token was revoked: sign in again.');
-    const memberOf = groups.peek(objectId, GROUPS_TAG) ?? (await groups.get(objectId, GROUPS_TAG, () => groupsOf(read, objectId)));
-    const common = { tenantId, objectId, clientId, groups: memberOf };
+    const common = { tenantId, objectId, clientId, groups: await who.groupsAround(objectId) };
     if (principal.kind === 'user' && verified.idtyp === 'user') return { kind: 'user', ...common, userPrincipalName: principal.upn };
     if (principal.kind === 'servicePrincipal' && verified.idtyp === 'app' && principal.appId === clientId) {
       return { kind: 'application', ...common };
@@ -89,18 +87,12 @@ export function tokenVerifier(parts: Omit<IdentityParts, 'write' | 'crypto'>): V
     throw new Refused('The token does not fit its principal.');
   }
 
-  function loadPrincipal(objectId: string): Promise<Principal> {
-    return principals.get(objectId, `principal:${objectId}`, async () => {
-      const found = await principalById(read, objectId);
-      if (found === undefined) throw new Ended('The token was issued to a principal that no longer exists.');
-      return found;
-    });
-  }
-
   async function check(token: string, audience: Audience): Promise<TokenCheck> {
     if (token.length > LONGEST_TOKEN) throw new Refused('The token is too long.');
     const digest = hash('sha256', token, 'base64url');
     const known = tokens.peek(digest, 'signing-keys');
+    const issuer = known === undefined ? outside.issuerOf(token) : undefined;
+    if (issuer !== undefined) return { valid: true, caller: await outsider(issuer, token, digest, audience) };
     const verified = known !== undefined && isCurrent(known, clock.now()) ? known : await verifyAnew(token, digest);
     if (!audiences[audience].has(verified.audience.toLowerCase())) throw new Refused('The token was issued for another audience.');
     return { valid: true, caller: await callerOf(verified) };
@@ -124,12 +116,6 @@ export function tokenVerifier(parts: Omit<IdentityParts, 'write' | 'crypto'>): V
 
 const LACKING = 'The token lacks a claim that this service needs.';
 
-/** Why a token is refused, in words that may go into the challenge. */
-class Refused extends Error {}
-
-/** The token is good, but what it stands for has ended. */
-class Ended extends Refused {}
-
 function ownKey(ring: KeyRing, kid: string | undefined, now: number) {
   const key = kid === undefined ? undefined : ring.get(kid);
   if (key === undefined || key.retiresAt <= now) throw new Refused('The token was not signed with a key of this service.');
@@ -142,7 +128,7 @@ function isCurrent({ from, until }: Verified, now: number): boolean {
 
 /** The words for what jose found; undefined for what is no fault of the token. */
 function descriptionOf(cause: unknown): string | undefined {
-  if (cause instanceof Refused) return cause.message;
+  if (cause instanceof Refused || cause instanceof OutsideRefused) return cause.message;
   if (cause instanceof errors.JWTExpired) return 'The token has expired.';
   if (cause instanceof errors.JWTClaimValidationFailed && cause.reason === 'check_failed') return CLAIM_REFUSALS[cause.claim] ?? LACKING;
   if (cause instanceof errors.JWTClaimValidationFailed) return LACKING;

@@ -5,6 +5,7 @@ import type { Versions } from '../core/coherence.ts';
 import type { Urls } from '../core/urls.ts';
 import type { CryptoModule } from '../crypto/module.ts';
 import type { Reader, Store } from '../store/store.ts';
+import type { OutsideIssuers } from './issuers/outside-token.ts';
 import type { CurrentKey } from './signing-keys.ts';
 import type { Tenant } from './tenant.ts';
 import type { Throttle } from './throttle.ts';
@@ -26,6 +27,7 @@ export interface TenantParts {
 export interface IdentityParts extends Omit<TenantParts, 'write'> {
   readonly write: Store['write'] | undefined;
   readonly tenantId: string;
+  readonly outside: OutsideIssuers;
 }
 
 /** The world of an operation that reads: discovery documents, keys, pages. */
@@ -36,6 +38,7 @@ export interface IdentityReads {
   readonly urls: Urls;
   /** The tenant that the path names, in the shape in which it was asked for. */
   readonly tenant: Tenant;
+  readonly outside: OutsideIssuers;
 }
 
 /** The world of an operation that checks credentials or makes tokens. */

@@ -13,6 +13,7 @@ import { Versions } from '../../../src/core/coherence.ts';
 import { selfSigned } from '../../../src/core/self-signed.ts';
 import { urlsFor } from '../../../src/core/urls.ts';
 import { openCryptoModule } from '../../../src/crypto/openssl-module.ts';
+import { openOutsideIssuers } from '../../../src/identity/issuers/outside-token.ts';
 import { openTenant } from '../../../src/identity/open-tenant.ts';
 import { identityRoom } from '../../../src/identity/room.ts';
 import { openEmbeddedReader, openEmbeddedStore } from '../../../src/store/embedded.ts';
@@ -112,6 +113,7 @@ test('the first start makes a tenant, and every later start finds the same one',
     await rm(folder, { recursive: true });
   });
   const parts = { read: store.read, write: store.write, crypto, clock: systemClock, urls: urlsFor('localhost', 8443), versions };
+  const outside = openOutsideIssuers({ issuers: [], keySetOf: async () => undefined, clock: systemClock, versions });
   const first = await openTenant(parts);
   assert.deepEqual(await openTenant(parts), first);
   assert.deepEqual(await openTenant({ ...parts, urls: urlsFor('localhost', 9443) }), first, 'another port does not make another tenant');
@@ -130,7 +132,7 @@ test('the first start makes a tenant, and every later start finds the same one',
     [first.subscriptionId, first.tenantId, 'Strongroom'],
   );
 
-  const worker = identityRoom({ ...parts, read: reader.read, write: undefined, tenantId: first.tenantId });
+  const worker = identityRoom({ ...parts, read: reader.read, write: undefined, tenantId: first.tenantId, outside });
   assert.equal((await ask(worker, 'GET', '/common/discovery/keys')).status, 200);
   const row = worker.rows.find(({ mode }) => mode === 'write');
   assert.ok(row, 'a worker has the writing rows too, for their admission');

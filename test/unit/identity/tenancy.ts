@@ -14,6 +14,9 @@ import { isReply, type Reply, reply } from '../../../src/core/reply.ts';
 import type { Method, Room } from '../../../src/core/route.ts';
 import { urlsFor } from '../../../src/core/urls.ts';
 import { openCryptoModule } from '../../../src/crypto/openssl-module.ts';
+import type { KeySetOf } from '../../../src/identity/issuers/key-sets.ts';
+import { openOutsideIssuers } from '../../../src/identity/issuers/outside-token.ts';
+import type { TrustedIssuer } from '../../../src/identity/issuers/settings.ts';
 import { type OpenTenant, openTenant } from '../../../src/identity/open-tenant.ts';
 import { identityRoom } from '../../../src/identity/room.ts';
 import { tokenVerifier } from '../../../src/identity/verify-token.ts';
@@ -36,7 +39,15 @@ export interface Tenancy {
   readonly verify: ReturnType<typeof tokenVerifier>;
 }
 
-export async function openTenancy(t: TestContext): Promise<Tenancy> {
+/** Issuers that are trusted besides, and where their keys come from. */
+export interface Outside {
+  readonly issuers: readonly TrustedIssuer[];
+  readonly keySetOf: KeySetOf;
+}
+
+const NOBODY: Outside = { issuers: [], keySetOf: async () => undefined };
+
+export async function openTenancy(t: TestContext, others: Outside = NOBODY): Promise<Tenancy> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-identity-'));
   const versions = new Versions(Versions.allocate());
   const store = await openEmbeddedStore(folder, { versions, committed: () => undefined });
@@ -54,7 +65,8 @@ export async function openTenancy(t: TestContext): Promise<Tenancy> {
   const urls = urlsFor('localhost', 8443);
   const before = { read: store.read, write: store.write, crypto, clock, urls, versions };
   const tenant = await openTenant(before);
-  const parts = { ...before, tenantId: tenant.tenantId };
+  const outside = openOutsideIssuers({ ...others, clock, versions });
+  const parts = { ...before, tenantId: tenant.tenantId, outside };
   return { parts, clock, tenant, room: identityRoom(parts), origin: urls.origin, verify: tokenVerifier(parts) };
 }
 
