@@ -20,6 +20,8 @@ const GROUP = 'sdk-group';
 export interface Stage {
   /** A temporary folder of the test's own. */
   readonly folder: string;
+  /** Object id of the service principal that the recipe signs in as. */
+  readonly principalId: string;
   /** Runs a command where the names of HSMs resolve, in a shell that has evaluated `connect env` and then `before`. */
   run(words: readonly string[], before?: string): Promise<Ended>;
 }
@@ -43,6 +45,7 @@ export async function setStage(t: TestContext, client: string, file: string, fla
   await openHsms(service);
   return {
     folder: service.folder,
+    principalId: service.connection.servicePrincipal.objectId,
     run: (words, before = ':') => {
       const script = ['sh', '-e', '-c', `. ./env.sh\n${before}\nexec "$@"`, 'sh', ...words];
       return run([...names.prefix, ...script], service.folder, bareEnvironment(service.folder));

@@ -27,10 +27,11 @@ export const getSetting = operation({ path: NamePath, query: v.unknown(), body: 
 );
 
 export const patchSetting = operation(
-  { path: NamePath, query: v.unknown(), body: v.object({ value: v.string() }) },
+  // The SDK for Python sends true where a program says True (azure-keyvault-administration 4.7.2).
+  { path: NamePath, query: v.unknown(), body: v.object({ value: v.union([v.string(), v.boolean()]) }) },
   ({ hsm, write }: ActiveWrites, { path, body }) => {
     const setting = settingNamed(path.name);
-    const value = body.value.toLowerCase();
+    const value = String(body.value).toLowerCase();
     if (value !== 'true' && value !== 'false') throw badParameter(`The value of ${setting.name} is 'true' or 'false'.`);
     return write(async (writer) => {
       await writer
