@@ -1,9 +1,9 @@
 // From bytes to a parsed call: the body as its content type says, then path, query and body through the operation's shapes.
 
 import * as v from 'valibot';
+import { readJson } from '../core/json.ts';
 import type { Call, ServedRow, Visit } from '../core/route.ts';
 import type { Habits } from './dialects.ts';
-import { readJson } from './json.ts';
 
 /** What a request carries, as plain data that can cross threads. */
 export interface Carried {

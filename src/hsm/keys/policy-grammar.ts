@@ -2,6 +2,7 @@
 // holds claims against it. Knows neither keys nor tokens. Source: "Azure Key Vault secure key release policy grammar".
 
 import { badParameter } from '../../core/errors-keyvault.ts';
+import { readJson } from '../../core/json.ts';
 
 export interface Policy {
   readonly anyOf: readonly Authority[];
@@ -30,7 +31,7 @@ const LONGEST = 16 << 10;
 const DEEPEST = 10;
 
 /** Throws BadParameter that names the place at fault and what may stand there. */
-export function readPolicy(bytes: Uint8Array): Policy {
+export function readPolicy(bytes: Buffer): Policy {
   if (bytes.length > LONGEST) throw badParameter(`Property release_policy.data is longer than ${LONGEST} bytes.`);
   const policy = members(parsed(bytes), 'the policy', ['anyOf', 'version']);
   if (policy.version !== VERSION) throw invalid('version', `is not "${VERSION}"`);
@@ -42,12 +43,10 @@ export function policyText(policy: Policy): string {
   return JSON.stringify(policy);
 }
 
-function parsed(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    throw badParameter('Property release_policy.data is not the base64url of a JSON text.');
-  }
+function parsed(bytes: Buffer): unknown {
+  const read = readJson(bytes);
+  if ('wrong' in read) throw badParameter(`Property release_policy.data ${read.wrong}.`);
+  return read.value;
 }
 
 function readAuthority(value: unknown, place: string): Authority {

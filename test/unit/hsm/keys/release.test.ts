@@ -278,19 +278,23 @@ test('a request that is no request is refused in words', async (t) => {
 // biome-ignore format: a table reads by its columns
 const WRAPPING = [
   { kty: 'RSA', alg: 'RSA-OAEP-256',         length: 256 },
+  { kty: 'oct', alg: 'A128KW',               length: 40, size: 128 },
+  { kty: 'oct', alg: 'A192KW',               length: 40, size: 192 },
   { kty: 'oct', alg: 'A256KW',               length: 40 },
+  { kty: 'oct', alg: 'A128KWPAD',            length: 40, size: 128 },
+  { kty: 'oct', alg: 'A192KWPAD',            length: 40, size: 192 },
   { kty: 'oct', alg: 'A256KWPAD',            length: 40 },
   { kty: 'oct', alg: 'CKM_AES_KEY_WRAP',     length: 40 },
   { kty: 'oct', alg: 'CKM_AES_KEY_WRAP_PAD', length: 40 },
 ];
 
-for (const { kty, alg, length } of WRAPPING) {
+for (const { kty, alg, length, size } of WRAPPING) {
   test(`${alg}: a fresh key is wrapped for anybody to keep and unwrapped for attested targets alone`, async (t) => {
     const { get, refusal, token } = await open(t);
     const { key } = await get(
       'POST',
       '/keys/k/create',
-      withBody({ kty, key_ops: SECURE, release_policy: { data: policyData(ISSUER, CLAIMS) } }),
+      withBody({ kty, key_size: size, key_ops: SECURE, release_policy: { data: policyData(ISSUER, CLAIMS) } }),
     );
     const wrapped = await get('POST', '/keys/k/securewrapkey', withBody({ alg }, { version: PREVIEW }));
     assert.deepEqual([wrapped.alg, wrapped.kid, Buffer.from(wrapped.value, 'base64url').length], [alg, key.kid, length]);

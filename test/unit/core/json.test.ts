@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { readJson } from '../../../src/door/json.ts';
+import { readJson } from '../../../src/core/json.ts';
 
 const read = (text: string) => readJson(Buffer.from(text));
 
