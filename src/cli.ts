@@ -18,6 +18,8 @@ usage: ./strongroom [--data DIR] COMMAND …
   audit verify|show          goes along the audit record of a data folder, or of files, and says where it was changed
   verify-attestation FILE    what a saved attestation of a key says, and whether it holds; needs no service
   doctor                     looks at names, ports, trust and versions, and says how to mend each
+  custodian …                a custodian's own key, offline: create, check
+  security-domain …          a security-domain file, offline: inspect, restore-blob, reshare
   root-key …                 the root key: create, status, rotate
   unseal                     gives a sealed service the passphrase of its root key
   --version                  the version
@@ -40,6 +42,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   'verify-attestation': async (args, data) =>
     (await import('./verify-attestation.ts')).runVerifyAttestation(withData(args, data), (text) => process.stdout.write(text)),
   doctor:      async (args, data) => (await import('./doctor.ts')).runDoctorCommand(withData(args, data)),
+  custodian:   async (args) => {
+    const { CUSTODIAN_HELP, runCustodian } = await import('./ceremony/custodian-command.ts');
+    return asksForHelp(args) ? print(CUSTODIAN_HELP) : runCustodian(args);
+  },
+  'security-domain': async (args) => {
+    const { runSecurityDomain, SECURITY_DOMAIN_HELP } = await import('./ceremony/security-domain-command.ts');
+    return asksForHelp(args) ? print(SECURITY_DOMAIN_HELP) : runSecurityDomain(args);
+  },
   'root-key':  rootKey,
   unseal,
   help:        async () => print(HELP),
@@ -165,7 +175,7 @@ async function loadShell(data: string | undefined): Promise<Shell> {
     import('./shell/cmdlets/all.ts'),
   ]);
   const host = nodeHost();
-  const session = openSession(host, { data });
+  const session = openSession(host, { data, custody: async () => (await import('./ceremony/custody.ts')).custody });
   return {
     cmdlet: (words) => runShell(words, host, session, cmdlets),
     script: (text, options) => runScript(text, host, session, cmdlets, options),

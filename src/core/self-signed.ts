@@ -2,19 +2,17 @@
 // smallest that RFC 5280 section 4.1 allows, written out here rather than by a library that would take longer to load than everything else at start.
 
 import { type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
+import { INTEGER, NULL, SEQUENCE, tlv } from './der.ts';
 
 const DAY = 86_400_000;
 
-const SEQUENCE = 0x30;
 const SET = 0x31;
-const INTEGER = 0x02;
 const BIT_STRING = 0x03;
 const UTF8_STRING = 0x0c;
 const UTC_TIME = 0x17;
 const GENERALIZED_TIME = 0x18;
 const VERSION = 0xa0;
 
-const NULL = Buffer.from([0x05, 0x00]);
 const COMMON_NAME = Buffer.from('0603550403', 'hex');
 const SHA256_WITH_RSA = tlv(SEQUENCE, Buffer.from('06092a864886f70d01010b', 'hex'), NULL);
 
@@ -44,14 +42,4 @@ function time(milliseconds: number): Buffer {
   return Number(digits.slice(0, 4)) < 2050
     ? tlv(UTC_TIME, Buffer.from(digits.slice(2), 'latin1'))
     : tlv(GENERALIZED_TIME, Buffer.from(digits, 'latin1'));
-}
-
-/** One DER element: tag, definite length, content. */
-function tlv(tag: number, ...parts: readonly Uint8Array[]): Buffer {
-  const content = Buffer.concat(parts);
-  if (content.length < 0x80) return Buffer.concat([Buffer.from([tag, content.length]), content]);
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(content.length);
-  const significant = length.subarray(length.findIndex((byte) => byte !== 0));
-  return Buffer.concat([Buffer.from([tag, 0x80 | significant.length]), significant, content]);
 }

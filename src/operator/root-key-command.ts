@@ -1,6 +1,5 @@
 // `strongroom root-key` and `strongroom unseal`: what the operator does with the root key, of a running service or of one that is stopped.
 
-import { parseArgs } from 'node:util';
 import { type Config, readConfig } from '../config.ts';
 import { Versions } from '../core/coherence.ts';
 import { openCryptoModule } from '../crypto/openssl-module.ts';
@@ -10,6 +9,7 @@ import { lockFolder } from '../store/folder-lock.ts';
 import { passphraseFor } from '../terminal/ask.ts';
 import { parseSecretSource, SECRET_SOURCES, type SecretSource } from '../terminal/secret-source.ts';
 import { UsageError } from '../terminal/usage-error.ts';
+import { print, readWords, say } from '../terminal/words.ts';
 import { NotRunning, tellService } from './control-file.ts';
 import { changeRootKey, forgetOtherRootKey, settleRootKey } from './root-key-change.ts';
 import { openRootKeys } from './root-key-opening.ts';
@@ -148,13 +148,7 @@ function readArguments(args: readonly string[], help: string): Given {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean' } as const;
   const options = { data: text, 'root-key': text, lock: flag, unlock: flag, 'passphrase-from': text, 'old-passphrase-from': text };
-  let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>;
-  try {
-    parsed = parseArgs({ args: [...args], options, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\n${help}`);
-  }
-  const { values, positionals } = parsed;
+  const { values, positionals } = readWords(args, options, help);
   if (positionals.length > 1 || (values.lock === true && values.unlock === true)) throw new UsageError(help);
   const place = [
     ...(values.data === undefined ? [] : ['--data', values.data]),
@@ -171,12 +165,4 @@ function readArguments(args: readonly string[], help: string): Given {
     from: source('passphrase-from'),
     oldFrom: source('old-passphrase-from'),
   };
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
-}
-
-function say(text: string): void {
-  process.stderr.write(`strongroom: ${text}\n`);
 }

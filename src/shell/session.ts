@@ -4,6 +4,7 @@
 import { fromBase64 } from './base64.ts';
 import { signedAssertion } from './client-assertion.ts';
 import { type Connection, dataFolder, readConnection } from './connection.ts';
+import type { Custody } from './custody.ts';
 import { ShellError } from './errors.ts';
 import type { Host } from './host.ts';
 import {
@@ -47,13 +48,16 @@ export class Session {
   readonly host: Host;
   /** The data folder. */
   readonly folder: string;
+  /** Loads what can be done with custodians' keys here; undefined in a browser. */
+  readonly custody: (() => Promise<Custody>) | undefined;
   #connection: Promise<Connection> | undefined;
   #account: Promise<Account | undefined> | undefined;
   readonly #tokens = new Map<string, { readonly token: string; readonly until: number }>();
 
-  constructor(host: Host, folder: string) {
+  constructor(host: Host, folder: string, custody: (() => Promise<Custody>) | undefined) {
     this.host = host;
     this.folder = folder;
+    this.custody = custody;
   }
 
   /** Read once; throws when there is no service to speak of. */
@@ -192,8 +196,11 @@ export class Session {
 }
 
 /** `data` is the value of `--data`. Nothing is read before a cmdlet needs it, so that help and arithmetic work without a service. */
-export function openSession(host: Host, options: { readonly data?: string | undefined } = {}): Session {
-  return new Session(host, dataFolder(host, options.data));
+export function openSession(
+  host: Host,
+  options: { readonly data?: string | undefined; readonly custody?: () => Promise<Custody> } = {},
+): Session {
+  return new Session(host, dataFolder(host, options.data), options.custody);
 }
 
 /** The connection's user, for whom nothing has to be typed. */

@@ -69,6 +69,7 @@ const views: Readonly<Record<string, View>> = {
     list: managedHsmList,
   },
   PSDeletedManagedHsm: { table: deletedHsm },
+  PSStrongroomSecurityDomain: { list: ['Path', 'Required', 'Shares', 'Opens'] },
   MhsmNameAvailabilityResult: { table: ['Message', 'NameAvailable', 'Reason'] },
   PSResourceGroup: { list: ['ResourceGroupName', 'Location', 'ProvisioningState', 'Tags', 'ResourceId'] },
   PSResource: { list: ['Name', 'ResourceGroupName', 'ResourceType', 'Location', 'ResourceId', 'Tags'] },

@@ -21,6 +21,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   management: ['core', 'store'],
   hsm: ['core', 'store', 'types of crypto'],
   shell: ['core'],
+  ceremony: ['core', 'crypto', 'terminal', 'types of shell'],
   terminal: [],
   operator: ['core', 'crypto', 'store', 'audit', 'door', 'hsm', 'identity', 'terminal', 'config.ts'],
 };
@@ -44,6 +45,7 @@ const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
     'core',
     'shell',
     'operator',
+    'ceremony',
     'main.ts',
     'compile-cache.ts',
     'config.ts',

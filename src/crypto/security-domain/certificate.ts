@@ -35,15 +35,26 @@ const Jwk = v.object({ x5c: v.pipe(v.array(v.unknown()), v.minLength(1)) });
 export function readCustodians(certificates: unknown, required: unknown): Custodians {
   if (!Array.isArray(certificates))
     throw badParameter("The request must have a member 'certificates': an array of JSON Web Keys with 'x5c'.");
-  if (certificates.length < MIN_CERTIFICATES || certificates.length > MAX_CERTIFICATES) {
-    throw badParameter(
-      `The number of wrapping certificates must be in the range [${MIN_CERTIFICATES}, ${MAX_CERTIFICATES}]; ${certificates.length} were sent.`,
-    );
-  }
+  refuseCount(certificates.length);
   const quorum = readQuorum(required, certificates.length);
   const read = certificates.map((jwk: unknown, index) => readWrappingCertificate(jwk, `Certificate ${index + 1}`));
   refuseTwins(read);
   return { certificates: read, quorum };
+}
+
+/** The same for certificates at hand. */
+export function readCustodiansFrom(certificates: readonly WrappingCertificate[], required: number): Custodians {
+  refuseCount(certificates.length);
+  const quorum = readQuorum(required, certificates.length);
+  refuseTwins(certificates);
+  return { certificates, quorum };
+}
+
+function refuseCount(count: number): void {
+  if (count >= MIN_CERTIFICATES && count <= MAX_CERTIFICATES) return;
+  throw badParameter(
+    `The number of wrapping certificates must be in the range [${MIN_CERTIFICATES}, ${MAX_CERTIFICATES}]; ${count} were sent.`,
+  );
 }
 
 function readQuorum(required: unknown, count: number): number {

@@ -1,7 +1,7 @@
 // The security-domain file and the restore blob: written as the service writes them, read strictly, opened with the custodians' keys.
 // What the blobs contain is none of its business.
 
-import { createPrivateKey, type KeyObject, randomBytes } from 'node:crypto';
+import { type KeyObject, randomBytes } from 'node:crypto';
 import * as v from 'valibot';
 import { fromBase64url } from '../../core/encoding.ts';
 import { badParameter, cryptographicFailure } from '../../core/errors-keyvault.ts';
@@ -52,9 +52,9 @@ export interface DomainBlob {
   readonly plain: Uint8Array;
 }
 
-/** A custodian at the restore: the private key (PEM, or already parsed) and the certificate that their share was sealed to. */
+/** A custodian at the restore: the private key, and the certificate that their share was sealed to. */
 export interface CustodianKey {
-  readonly privateKey: KeyObject | string;
+  readonly privateKey: KeyObject;
   readonly certificateDer: Uint8Array;
 }
 
@@ -113,7 +113,7 @@ export function openSecurityDomain(file: SecurityDomainFile, custodians: readonl
       const x5t256 = thumbprint(custodian.certificateDer);
       const share = enc_shares.find((entry) => entry.x5t_256 === x5t256);
       if (share === undefined) throw badParameter(`The security domain has no share for the certificate ${x5t256}.`);
-      shares.push(openWithKey(share.enc_key, privateKeyOf(custodian)));
+      shares.push(openWithKey(share.enc_key, custodian.privateKey));
     }
     masterKey = recoverSecret(shares, required);
     if (masterKey.length !== MASTER_KEY_LENGTH) throw cryptographicFailure();
@@ -183,15 +183,6 @@ function openBlobs(sealed: SealedBlobs, masterKey: Buffer): Map<string, Buffer> 
   } catch (failure) {
     zero(plain.values());
     throw failure;
-  }
-}
-
-function privateKeyOf({ privateKey }: CustodianKey): KeyObject {
-  if (typeof privateKey !== 'string') return privateKey;
-  try {
-    return createPrivateKey(privateKey);
-  } catch {
-    throw badParameter("A custodian's private key is not PEM that can be read.");
   }
 }
 

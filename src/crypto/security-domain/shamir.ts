@@ -108,6 +108,18 @@ function interpolateSecret(points: readonly Point[], quorum: number): Buffer {
 /** From this many bytes on, what honest randomness does by chance less often than once in 2^64 counts as a fault. */
 const SMALLEST_JUDGED = 16;
 
+/** Whether these bytes have the form of one share of a secret of this length. */
+export function isShare(share: Uint8Array, secretLength: number): boolean {
+  try {
+    const { values } = readShare(share);
+    const fits = values.length === secretLength;
+    values.fill(0);
+    return fits;
+  } catch {
+    return false;
+  }
+}
+
 function readShare(share: Uint8Array): Point {
   const words = new DataView(share.buffer, share.byteOffset, share.byteLength);
   if (share.length === 0 || share.length % 2 !== 0) throw cryptographicFailure();

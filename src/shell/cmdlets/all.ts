@@ -22,6 +22,7 @@ import { invokeRestMethod } from './rest.ts';
 import { getRoleAssignment, getRoleDefinition, newRoleAssignment, removeRoleAssignment } from './role.ts';
 import { newRoleDefinition, removeRoleDefinition } from './role-definition.ts';
 import { exportSecurityDomain } from './security-domain.ts';
+import { importSecurityDomain, testSecurityDomain } from './security-domain-import.ts';
 
 import { getSetting, updateSetting } from './setting.ts';
 
@@ -34,7 +35,7 @@ export const cmdlets: readonly Cmdlet<Session>[] = [
   ...[newManagedHsm, getManagedHsm, updateManagedHsm, removeManagedHsm, undoManagedHsmRemoval, testNameAvailability],
   ...[newNetworkRuleSetObject, addNetworkRule, removeNetworkRule, updateNetworkRuleSet, getRegion, addRegion, removeRegion],
   ...[getArmRoleDefinition, newArmRoleAssignment, getArmRoleAssignment, removeArmRoleAssignment],
-  exportSecurityDomain,
+  ...[exportSecurityDomain, importSecurityDomain, testSecurityDomain],
   ...[getRoleDefinition, newRoleDefinition, removeRoleDefinition, newRoleAssignment, getRoleAssignment, removeRoleAssignment, getAccess],
   ...[getSetting, updateSetting],
   ...[addKey, getKey, updateKey, removeKey, undoKeyRemoval],

@@ -43,6 +43,7 @@ export const exportSecurityDomain = define({
     if (!(await context.shouldProcess(`download encrypted security domain data to '${args.OutputPath}'`, `managed HSM ${name}`)))
       return undefined;
     const place = await hsmPlace(context, name);
+    const isActive = await isActivated(context, place);
     context.progress(`downloading the security domain of '${name}'`);
     const jwks = await Promise.all(certificates.map(certificateJwk));
     const answer = await call(context, place, 'POST', '/securitydomain/download', { body: { required: args.Quorum, certificates: jwks } });
@@ -56,7 +57,14 @@ export const exportSecurityDomain = define({
       jwks.map((jwk) => jwk['x5t#S256']),
       args.Quorum,
     );
-    await untilActive(context, place, name, file, retryAfter(answer));
+    await untilActive(context, place, 'download', retryAfter(answer)).catch((cause: unknown) => {
+      throw new ShellError(`'${name}' was not activated: ${messageOf(cause)}`, {
+        category: 'operation',
+        hints: [`'${file}' is of no use; run the same command again`],
+        cause,
+      });
+    });
+    if (isActive) context.warn(olderFiles(name));
     context.progress(`'${name}' is active; any ${args.Quorum} of the ${certificates.length} private keys open '${file}': keep them apart`);
     return args.PassThru ? true : undefined;
   },
@@ -77,7 +85,7 @@ async function custodians(context: Context, files: readonly string[], quorum: nu
 }
 
 /** Before the HSM is touched: an existing file may be the only copy of another security domain, and an unwritable path would lose this one. */
-async function mayWrite(context: Context, path: string, force: boolean): Promise<boolean> {
+export async function mayWrite(context: Context, path: string, force: boolean): Promise<boolean> {
   if (!force && (await context.host.exists(path))) {
     if (!(await context.shouldContinue(`Overwrite existing file at '${context.host.resolve(path)}' ?`, 'Overwrite file'))) return false;
   }
@@ -125,21 +133,27 @@ function checkFile(text: string, file: string, thumbprints: readonly string[], q
   );
 }
 
-async function untilActive(context: Context, place: Place, name: string, file: string, firstWait: number): Promise<void> {
+async function isActivated(context: Context, place: Place): Promise<boolean> {
+  const answer = await call(context, place, 'GET', '/securitydomain/download/pending', { allow: [404] });
+  return textAt(answer.json, 'status') === 'Success';
+}
+
+/** What a new file does not do. The domain key stays the same for as long as the HSM lives: everything it has hangs from that key. */
+function olderFiles(name: string): string {
+  return `'${name}' was active already, and this is one more file of the same security domain: every older file still opens, with its own custodians and their quorum. An older file is dead when fewer of its private keys exist than its quorum; until these keys are destroyed, treat it as you treat the new one`;
+}
+
+/** Waits for the end of a download or an upload; throws what the service says of one that failed. */
+export async function untilActive(context: Context, place: Place, transfer: 'download' | 'upload', firstWait: number): Promise<void> {
   let wait = 0;
   for (;;) {
     if (wait > 0) await pause(context.host, wait, context.signal);
-    const answer = await call(context, place, 'GET', '/securitydomain/download/pending');
+    const answer = await call(context, place, 'GET', `/securitydomain/${transfer}/pending`);
     const status = textAt(answer.json, 'status');
     if (status === 'Success' || status === 'Succeeded') return;
     const details = textAt(answer.json, 'status_details') ?? '';
-    if (status !== 'InProgress') {
-      throw new ShellError(`'${name}' was not activated: ${details || (status ?? 'the service does not say why')}`, {
-        category: 'operation',
-        hints: [`'${file}' is of no use; run the same command again`],
-      });
-    }
-    context.progress(`activating '${name}': ${details}`);
+    if (status !== 'InProgress') throw new ShellError(details || (status ?? 'the service does not say why'), { category: 'operation' });
+    context.progress(details || `the ${transfer} is under way`);
     wait = answer.headers['retry-after'] === undefined ? Math.max(firstWait, 1) : retryAfter(answer);
   }
 }

@@ -64,9 +64,16 @@ function download(value: string = domain): Exchange {
   };
 }
 
+/** Before it downloads, the cmdlet looks whether the HSM was active already. */
+function notActive(script: readonly Exchange[]): Exchange[] {
+  const error = { code: 'NotFound', message: 'No security domain has been downloaded' };
+  const fresh: Exchange = { request: `GET ${pendingUrl}`, status: 404, reply: { error } };
+  return script.flatMap((step) => (step.request.startsWith('POST ') ? [fresh, step] : [step]));
+}
+
 /** With cert_0 in DER and the others in PEM. */
 function machine(script: readonly Exchange[]): ScriptedHost {
-  const host = new ScriptedHost(script);
+  const host = new ScriptedHost(notActive(script));
   for (const [index, { der }] of pairs.entries()) {
     host.files.set(`/here/cert_${index}.cer`, index === 0 ? new Uint8Array(der) : new X509Certificate(der).toString());
   }
@@ -83,6 +90,14 @@ test('Export-AzKeyVaultSecurityDomain sends the certificates, writes the file an
   assert.deepEqual(changes, [["download encrypted security domain data to 'MHSMsd.ps.json'", 'managed HSM contoso']]);
   assert.deepEqual(host.slept, [1000]);
   assert.match(progress.at(-1) ?? '', /'contoso' is active; any 2 of the 3 private keys open 'MHSMsd.ps.json'/);
+  host.assertDone();
+});
+
+test('a new file of an HSM that was active says that the older ones still open', async () => {
+  const host = new ScriptedHost([active, download(), active]);
+  for (const [path, file] of machine([]).files) host.files.set(path, file);
+  const { warnings } = await runCmdlet(exportSecurityDomain, host, args);
+  assert.match(warnings.join(), /one more file of the same security domain: every older file still opens, with its own custodians/);
   host.assertDone();
 });
 
@@ -115,14 +130,14 @@ test('when the disk fills up at the wrong moment the domain goes to another file
     }
   }
   const fallback = 'contoso-security-domain-2026-05-01T12-00-00-000Z.json';
-  const host = new FullDisk([download(), active]);
+  const host = new FullDisk(notActive([download(), active]));
   for (const [path, file] of machine([]).files) host.files.set(path, file);
   host.unwritable.add('/here/MHSMsd.ps.json');
   const { warnings } = await runCmdlet(exportSecurityDomain, host, args);
   assert.equal(host.files.get(`/here/${fallback}`), domain);
   assert.match(warnings[0] ?? '', /the security domain is in '\/here\/contoso-security-domain/);
 
-  const nowhere = new FullDisk([download()]);
+  const nowhere = new FullDisk(notActive([download()]));
   for (const [path, file] of machine([]).files) nowhere.files.set(path, file);
   for (const path of ['/here/MHSMsd.ps.json', `/here/${fallback}`, `/home/alice/${fallback}`]) nowhere.unwritable.add(path);
   await assert.rejects(runCmdlet(exportSecurityDomain, nowhere, args), { message: /it stands above: copy it/ });

@@ -1,6 +1,7 @@
 // Custodians for tests: key pairs and certificates made by openssl, as the quickstart makes them.
 
 import { execFileSync } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,5 +51,5 @@ export function certificateOf(pair: Pair): WrappingCertificate {
 }
 
 export function custodianOf(pair: Pair): CustodianKey {
-  return { privateKey: pair.pem, certificateDer: pair.der };
+  return { privateKey: createPrivateKey(pair.pem), certificateDer: pair.der };
 }

@@ -36,7 +36,7 @@ before(() => {
 
 function recordedCustodians(): CustodianKey[] {
   return theVectors().security_domain.wrapping.map((one) => ({
-    privateKey: one.private_key_pem,
+    privateKey: createPrivateKey(one.private_key_pem),
     certificateDer: Buffer.from(one.cert_der_b64, 'base64'),
   }));
 }
@@ -130,11 +130,10 @@ test('a stranger, or a custodian with the wrong key, does not count', () => {
   assert.throws(() => openSecurityDomain(file, [first, { ...second, privateKey: stranger.privateKey }]), {
     message: 'The parameter is incorrect.',
   });
-  assert.throws(() => openSecurityDomain(file, [first, { ...second, privateKey: 'no key' }]), { message: /not PEM/ });
 });
 
 test('a flipped bit anywhere in the file is refused when all custodians open it', () => {
-  const custodians = pairs.map((pair) => ({ ...custodianOf(pair), privateKey: createPrivateKey(pair.pem) }));
+  const custodians = pairs.map(custodianOf);
   assert.deepEqual(openSecurityDomain(readSecurityDomain(text), custodians), byTag);
   fc.assert(
     fc.property(fc.nat(text.length - 1), fc.nat(6), (at, bit) => {
