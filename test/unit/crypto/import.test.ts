@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { hasPendingErrors } from '../../../src/crypto/openssl.ts';
 import type { PrivateJwk } from '../../../src/crypto/types.ts';
-import { algorithm, curves, ecPair, isBadParameter, openSafe, privateJwk, rsaPair } from './safe.ts';
+import { algorithm, curves, ecPair, inverse, isBadParameter, openSafe, privateJwk, rsaPair } from './safe.ts';
 
 const { module, bring } = openSafe();
 const rsa = privateJwk(rsaPair(2048));
@@ -104,17 +104,6 @@ test('an RSA modulus with a factor that is no prime is refused, though every equ
     return;
   }
 });
-
-function inverse(value: bigint, modulus: bigint): bigint {
-  let [r, next, s, nextS] = [modulus, value % modulus, 0n, 1n];
-  while (next !== 0n) {
-    const quotient = r / next;
-    [r, next] = [next, r - quotient * next];
-    [s, nextS] = [nextS, s - quotient * nextS];
-  }
-  assert.equal(r, 1n);
-  return ((s % modulus) + modulus) % modulus;
-}
 
 for (const curve of curves) {
   test(`a key on ${curve} is refused when its point is not on the curve, not its own, or any member is too long`, () => {

@@ -102,3 +102,15 @@ export function turned(bytes: Uint8Array, at: number, bit = 1): Buffer {
   copy[index] = (copy[index] ?? 0) ^ bit;
   return copy;
 }
+
+/** The number that gives 1 with `value`, by Euclid's algorithm. */
+export function inverse(value: bigint, modulus: bigint): bigint {
+  let [r, next, s, nextS] = [modulus, value % modulus, 0n, 1n];
+  while (next !== 0n) {
+    const quotient = r / next;
+    [r, next] = [next, r - quotient * next];
+    [s, nextS] = [nextS, s - quotient * nextS];
+  }
+  assert.equal(r, 1n);
+  return ((s % modulus) + modulus) % modulus;
+}

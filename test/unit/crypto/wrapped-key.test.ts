@@ -26,7 +26,7 @@ import { wrapInTransit } from '../../../src/crypto/rsa-aes-key-wrap.ts';
 import type { KeyAtRest, WrappedKeySpec } from '../../../src/crypto/types.ts';
 import { openssl } from '../../tools.ts';
 import { der, integer, OBJECT_IDS, octets, sequence } from './der.ts';
-import { algorithm, curves, ecPair, failsAsOne, isBadParameter, openSafe, privateJwk, rsaPair, turned } from './safe.ts';
+import { algorithm, curves, ecPair, failsAsOne, inverse, isBadParameter, openSafe, privateJwk, rsaPair, turned } from './safe.ts';
 
 const { module, domain, make } = openSafe();
 const kek = await make({ kty: 'RSA-HSM', size: 2048, exponent: 65537 });
@@ -209,16 +209,6 @@ function threePrimes(): Buffer {
     const numbers = [1n, n, e, d, p, q, d % (p - 1n), d % (q - 1n), inverse(q, p)].map(integer);
     return sequence(integer(0n), sequence(OBJECT_IDS.rsaEncryption, der(0x05)), octets(sequence(...numbers, other)));
   }
-}
-
-function inverse(value: bigint, modulus: bigint): bigint {
-  let [r, next, s, nextS] = [modulus, value % modulus, 0n, 1n];
-  while (next !== 0n) {
-    const quotient = r / next;
-    [r, next] = [next, r - quotient * next];
-    [s, nextS] = [nextS, s - quotient * nextS];
-  }
-  return ((s % modulus) + modulus) % modulus;
 }
 
 test('a wrapped key that the service would not take as a JSON Web Key is refused in words of its own', () => {
