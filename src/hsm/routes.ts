@@ -2,6 +2,7 @@
 
 import { accessRows } from './access/routes.ts';
 import { backupRows, backupStatusRows } from './backup/routes.ts';
+import { ekmRows } from './ekm/routes.ts';
 import { keyRows } from './keys/routes.ts';
 import { type ActiveRow, type EarlyRow, reads, writes } from './rows.ts';
 import { securityDomainRows } from './security-domain/routes.ts';
@@ -17,4 +18,4 @@ const settingRows: readonly ActiveRow[] = [
 export const earlyRows: readonly EarlyRow[] = securityDomainRows;
 /** What an HSM answers when it is active, and while it is being restored too. */
 export const restoringRows: readonly EarlyRow[] = backupStatusRows;
-export const activeRows: readonly ActiveRow[] = [...keyRows, ...accessRows, ...settingRows, ...backupRows];
+export const activeRows: readonly ActiveRow[] = [...keyRows, ...accessRows, ...settingRows, ...backupRows, ...ekmRows];

@@ -9,7 +9,6 @@ import { decrypt, encrypt } from './encrypt.ts';
 import { importKey } from './import.ts';
 import { randomBytes } from './random-bytes.ts';
 import { getKey, listKeys, listVersions } from './read.ts';
-import { refused } from './refused.ts';
 import { releaseKey } from './release.ts';
 import { rotateKey } from './rotate.ts';
 import { getRotationPolicy, putRotationPolicy } from './rotation-policy.ts';
@@ -62,5 +61,4 @@ export const keyRows: readonly ActiveRow[] = [
   reads ('POST',   '/keys/:name/:version/securewrapkey',  'keys/wrap/action',                secureWrapKey),
   reads ('POST',   '/keys/:name/secureunwrapkey',         'keys/unwrap/action',              secureUnwrapKey),
   reads ('POST',   '/keys/:name/:version/secureunwrapkey', 'keys/unwrap/action',             secureUnwrapKey),
-  reads ('GET',    '/ekm',                                'ekm/read/action',                 refused('External key management')),
 ];
