@@ -1,7 +1,7 @@
 // Puts the house together: config → store → crypto → rooms → doors. The only file that knows every room. Its thread owns what there must be one of:
 // the writer of the store, the schedules, the certificate authority, the port for health and metrics.
 
-import { chmod, mkdir, open, rename, stat } from 'node:fs/promises';
+import { chmod, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
@@ -199,7 +199,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const evidence = openEvidence(crypto, systemClock);
   const signing = { read: store.read, write: store.write, evidence, clock: systemClock };
   const attestationRootFile = join(config.dataFolder, 'attestation-root.pem');
-  await writePrivate(attestationRootFile, await openAuthorities(signing));
+  await keepFile(attestationRootFile, await openAuthorities(signing));
   const signerFor = signerMaker(signing);
 
   const auditGate = config.audit.isOn ? Gate.allocate() : undefined;
@@ -505,6 +505,12 @@ function connectionFor(
     user,
     servicePrincipal,
   };
+}
+
+/** A file that says what it should already is not written again: that costs a start the wait for the disk. */
+async function keepFile(file: string, text: string): Promise<void> {
+  const known = await readFile(file, 'utf8').catch(() => undefined);
+  if (known !== text) await writePrivate(file, text);
 }
 
 /** Whole or not at all, for its owner alone. */

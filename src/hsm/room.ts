@@ -55,7 +55,8 @@ export function hsmRoom(parts: HsmRoomParts): Room {
     checkApiVersion(visit.apiVersion);
     const hsm = await pool.hsmAt(visit.host);
     if (hsm.state !== 'active') throw notAnswering(hsm.state);
-    return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock, keys, groupsOf, issuerKeys, signers };
+    const caller = await authorised(hsm, row, visit);
+    return { hsm, caller, read, crypto, clock, keys, groupsOf, issuerKeys, signers, again: () => active(row, visit) };
   }
 
   async function authorised(hsm: Hsm, row: Asked, { caller, path }: Visit): Promise<SignedIn> {

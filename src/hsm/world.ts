@@ -95,6 +95,8 @@ export interface ActiveReads extends HsmReads {
   readonly hsm: ActiveHsm;
   readonly keys: KeyCache;
   readonly groupsOf: HsmRoomParts['groupsOf'];
+  /** Proves all of this anew, for an operation that waited for somebody outside. */
+  readonly again: () => Promise<ActiveReads>;
   readonly issuerKeys: IssuerKeys;
   readonly signers: Signers;
 }

@@ -9,8 +9,10 @@ import type { KeyMaterial, ReleaseEncryption } from '../../crypto/types.ts';
 import { NEWEST } from '../api-version.ts';
 import type { ActiveReads } from '../world.ts';
 import { keyBundle } from './bundles.ts';
+import type { KeyVersion } from './key-version.ts';
+import type { KeyRef } from './lookup.ts';
 import { keyAddress, VersionPath } from './names.ts';
-import { attestedTarget, LONGEST_TOKEN } from './target.ts';
+import { keyForTarget, LONGEST_TOKEN } from './target.ts';
 
 const ENCRYPTIONS: readonly ReleaseEncryption[] = ['CKM_RSA_AES_KEY_WRAP', 'RSA_AES_KEY_WRAP_256', 'RSA_AES_KEY_WRAP_384'];
 const LONGEST_NONCE = 1024;
@@ -32,11 +34,7 @@ export const releaseKey = operation(
   { path: VersionPath, query: v.unknown(), body: ReleaseBody },
   async (world: ActiveReads, { path, body, apiVersion = NEWEST }) => {
     const { hsm, crypto } = world;
-    const key = await world.keys.find(hsm, path.name, path.version);
-    if (!key.enabled) throw keyDisabled('release');
-    const { exportable, policy } = key.release;
-    if (!exportable || policy === undefined) throw operationNotPermitted('release');
-    const target = await attestedTarget(world, body.target, policy);
+    const { key, target } = await keyForTarget(world, path, body.target, releasableKey);
     const enc = body.enc ?? 'CKM_RSA_AES_KEY_WRAP';
     const ciphertext = toBase64url(crypto.release(key.atRest, target.key, enc));
     const transfer = { ciphertext, header: { alg: 'dir', enc, kid: target.kid }, schema_version: '1.0' };
@@ -53,7 +51,7 @@ export const releaseKey = operation(
         key: {
           attributes: bundle.attributes,
           key: { ...bundle.key, key_hsm, kty: plainType(key.atRest.material) },
-          release_policy: policy,
+          release_policy: key.release.policy,
         },
       },
     };
@@ -61,6 +59,14 @@ export const releaseKey = operation(
     return { value: await signer.sign(payload, undefined) };
   },
 );
+
+/** Whatever its time: what was encrypted with it can still be read by whom it is released to. */
+async function releasableKey({ hsm, keys }: ActiveReads, { name, version }: KeyRef): Promise<KeyVersion> {
+  const key = await keys.find(hsm, name, version);
+  if (!key.enabled) throw keyDisabled('release');
+  if (!key.release.exportable) throw operationNotPermitted('release');
+  return key;
+}
 
 /** A key on its way out is no longer in an HSM. */
 function plainType({ kty }: KeyMaterial): string {

@@ -3,16 +3,16 @@
 
 import * as v from 'valibot';
 import { toBase64url } from '../../core/encoding.ts';
-import { attestationRefused, badParameter, operationNotPermitted } from '../../core/errors-keyvault.ts';
+import { attestationRefused, badParameter } from '../../core/errors-keyvault.ts';
 import { withoutSlash } from '../../core/issuer-keys.ts';
 import { operation } from '../../core/route.ts';
 import { isSince } from '../api-version.ts';
 import type { ActiveReads } from '../world.ts';
 import { Base64url } from './base64url.ts';
-import { usableKey } from './lookup.ts';
+import { type KeyRef, usableKey } from './lookup.ts';
 import { VersionPath } from './names.ts';
 import { TargetToken } from './release.ts';
-import { attestedTarget } from './target.ts';
+import { keyForTarget } from './target.ts';
 
 export const secureWrapKey = operation(
   { path: VersionPath, query: v.unknown(), body: v.object({ alg: v.string() }) },
@@ -37,14 +37,15 @@ export const secureUnwrapKey = operation(
     const { crypto } = world;
     const trusted = body.applicationTrustedIssuer ?? undefined;
     if (trusted === undefined && isSince('2026-07-01', apiVersion)) throw badParameter('Property applicationTrustedIssuer is required.');
-    const key = await usableKey(world, path, 'secureUnwrapKey');
+    const { key, target } = await keyForTarget(world, path, body.target, unwrappingKey);
     const algorithm = crypto.algorithm(body.alg, 'secureUnwrapKey', key.atRest.material);
-    const { policy } = key.release;
-    if (policy === undefined) throw operationNotPermitted('secureUnwrapKey');
-    const target = await attestedTarget(world, body.target, policy);
     // The policy's word is not enough for an application that trusts one of its authorities alone.
     if (trusted !== undefined && withoutSlash(trusted) !== target.issuer)
       throw attestationRefused(new Error('the application does not trust the issuer'));
     return { alg: body.alg, kid: key.kid, value: toBase64url(crypto.secureUnwrap(key.atRest, algorithm, body.value, target.key)) };
   },
 );
+
+function unwrappingKey(world: ActiveReads, ref: KeyRef) {
+  return usableKey(world, ref, 'secureUnwrapKey');
+}

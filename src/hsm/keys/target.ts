@@ -7,6 +7,8 @@ import * as v from 'valibot';
 import { attestationRefused } from '../../core/errors-keyvault.ts';
 import { withoutSlash } from '../../core/issuer-keys.ts';
 import type { ActiveReads } from '../world.ts';
+import type { KeyVersion } from './key-version.ts';
+import type { KeyRef } from './lookup.ts';
 import { isSatisfied } from './policy-grammar.ts';
 import { conditionsOf, type ReleasePolicy } from './release-policy.ts';
 
@@ -31,24 +33,33 @@ const MAX_RSA_BITS = 8192;
 const EncryptionKey = v.object({ kty: v.literal('RSA'), n: v.string(), e: v.string(), kid: v.optional(v.string()) });
 const Keys = v.object({ 'x-ms-runtime': v.object({ keys: v.array(v.looseObject({})) }) });
 
-/** Throws Forbidden, in the service's words, for whatever is wrong with the token, the claims or the key in them. */
-export async function attestedTarget(
-  world: Pick<ActiveReads, 'issuerKeys' | 'clock'>,
+/**
+ * The key that `find` lets be used, and a target that its policy accepts. Asking an authority takes time, in which the key may be disabled, its policy changed
+ * or a role taken away: so all of it has to hold afterwards too. Throws Forbidden, in the service's words, for whatever is wrong with the token.
+ */
+export async function keyForTarget(
+  world: ActiveReads,
+  ref: KeyRef,
   token: string,
-  policy: ReleasePolicy,
-): Promise<Target> {
+  find: (world: ActiveReads, ref: KeyRef) => Promise<KeyVersion>,
+): Promise<{ readonly key: KeyVersion; readonly target: Target }> {
+  const key = await find(world, ref);
+  const target = await attestedTarget(world, token, key.release.policy);
+  const now = await find(await world.again(), { name: key.name, version: key.version });
+  if (JSON.stringify(now.release) !== JSON.stringify(key.release)) throw attestationRefused(new Error('the policy was changed meanwhile'));
+  return { key: now, target };
+}
+
+async function attestedTarget(world: ActiveReads, token: string, policy: ReleasePolicy | undefined): Promise<Target> {
   try {
-    return await target(world, token, policy);
+    if (policy === undefined) throw new Error('the key has no release policy');
+    return await verifiedTarget(world, token, policy);
   } catch (cause) {
     throw attestationRefused(cause);
   }
 }
 
-async function target(
-  { issuerKeys, clock }: Pick<ActiveReads, 'issuerKeys' | 'clock'>,
-  token: string,
-  policy: ReleasePolicy,
-): Promise<Target> {
+async function verifiedTarget({ issuerKeys, clock }: ActiveReads, token: string, policy: ReleasePolicy): Promise<Target> {
   const { iss } = decodeJwt(token);
   if (typeof iss !== 'string') throw new Error('the token names no issuer');
   // Only addresses that the policy names are ever asked.

@@ -55,6 +55,8 @@ export interface Estate {
   readonly groups: Map<string, readonly string[]>;
   /** Public keys of attestation authorities, by `{issuer} {kid}`. */
   readonly issuers: Map<string, KeyObject>;
+  /** What happens while an attestation authority is asked. */
+  whileAsking: (() => Promise<unknown>) | undefined;
   /** Everything that commits have touched so far. */
   readonly touched: Tag[];
   readonly room: Room;
@@ -101,7 +103,12 @@ export async function openEstate(t: TestContext): Promise<Estate> {
   const groups = new Map<string, readonly string[]>();
   const groupsOf = async (id: string): Promise<readonly string[]> => groups.get(id) ?? [];
   const issuers = new Map<string, KeyObject>();
-  const issuerKeys: IssuerKeys = { keyOf: async (issuer, kid) => issuers.get(`${issuer} ${kid}`) };
+  const issuerKeys: IssuerKeys = {
+    keyOf: async (issuer, kid) => {
+      await estate.whileAsking?.();
+      return issuers.get(`${issuer} ${kid}`);
+    },
+  };
   const signing = { read: store.read, write: store.write, evidence: openEvidence(crypto, clock), clock };
   let opened: Promise<string> | undefined;
   const signers: Signers = async (...asked) => {
@@ -116,6 +123,7 @@ export async function openEstate(t: TestContext): Promise<Estate> {
     parts,
     groups,
     issuers,
+    whileAsking: undefined,
     port,
     touched,
     room: reading,

@@ -5,10 +5,11 @@ import assert from 'node:assert/strict';
 import { createHmac, createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { test } from 'node:test';
 import { UnsecuredJWT } from 'jose';
+import { accessTag } from '../../../../src/hsm/access/grants.ts';
 import { turned } from '../../crypto/safe.ts';
 import { decipheredKey, unwrappedSecret, verifiedRelease } from './at-the-target.ts';
 import { type AuthorityKey, authorityKey, type Environment, environment, policyData, token } from './attested.ts';
-import { type KeyEstate, openKeyEstate, withBody } from './key-estate.ts';
+import { CRYPTO_USER, type KeyEstate, openKeyEstate, withBody } from './key-estate.ts';
 
 const ISSUER = 'https://attest.example';
 const KEY = authorityKey();
@@ -249,6 +250,52 @@ test('a changed policy counts from the next request, and the version that was as
   assert.equal(after.payload.response.key.key.kid, second.key.kid);
   await get('PATCH', older, withBody({ release_policy: { data: policyData(ISSUER, { color: 'red' }) } }));
   await isNotAccepted(refusal('POST', `${older}/release`, withBody({ target: await token() })));
+});
+
+test('what happens while the authority is asked counts: nothing leaves that may not leave when its answer is there', async (t) => {
+  const { get, refusal, token, estate } = await open(t);
+  const target = await token();
+  const changes: readonly (readonly [what: string, line: string, change: () => Promise<unknown>])[] = [
+    ['disabled', '403 Forbidden KeyDisabled', () => get('PATCH', '/keys/k', withBody({ attributes: { enabled: false } }))],
+    [
+      'under another policy',
+      '403 Forbidden AccessDenied',
+      () => get('PATCH', '/keys/k', withBody({ release_policy: { data: policyData(ISSUER, { color: 'red' }) } })),
+    ],
+    ['deleted', '404 KeyNotFound', () => get('DELETE', '/keys/k')],
+    ['no longer the caller’s', '403 AccessDenied', () => endRoles(estate)],
+  ];
+  for (const [what, line, change] of changes) {
+    await get('POST', '/keys/k/create', exportable());
+    estate.whileAsking = async () => {
+      estate.whileAsking = undefined;
+      await change();
+    };
+    const refused = await refusal('POST', '/keys/k/release', withBody({ target }));
+    assert.deepEqual([what, refused.line], [what, line]);
+    if (what === 'deleted') await get('DELETE', '/deletedkeys/k');
+  }
+  assert.equal(estate.whileAsking, undefined);
+});
+
+/** All roles of everybody but administrators. */
+async function endRoles({ parts: { write } }: Fixture['estate']): Promise<void> {
+  await write(async (writer) => {
+    const { hsm_id: hsmId } = await writer.selectFrom('role_assignments').select('hsm_id').executeTakeFirstOrThrow();
+    await writer.deleteFrom('role_assignments').where('role_definition_id', '=', CRYPTO_USER).execute();
+    writer.touch(accessTag(hsmId));
+  });
+}
+
+test('a version that is made while the authority is asked is not the one that leaves', async (t) => {
+  const { get, token, estate } = await open(t);
+  const first = await get('POST', '/keys/k/create', exportable());
+  estate.whileAsking = async () => {
+    estate.whileAsking = undefined;
+    await get('POST', '/keys/k/create', exportable());
+  };
+  const { payload } = await verifiedRelease((await get('POST', '/keys/k/release', withBody({ target: await token() }))).value);
+  assert.equal(payload.response.key.key.kid, first.key.kid);
 });
 
 // biome-ignore format: a table reads by its columns
