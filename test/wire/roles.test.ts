@@ -32,6 +32,8 @@ interface Row {
 
 const rows: readonly Row[] = [...earlyRows, ...activeRows];
 
+const STORAGE = { storageResourceUri: 'https://account.blob.localhost/container', token: 'sv=2022' };
+
 /** Bodies with which a call would do something, if it were let through. */
 // biome-ignore format: a table reads by its columns
 const DOES: Readonly<Record<string, Json>> = {
@@ -41,6 +43,11 @@ const DOES: Readonly<Record<string, Json>> = {
   'PATCH /keys/:name/:version':       { tags: { changed: 'yes' } },
   'PUT /keys/:name/rotationpolicy':   { lifetimeActions: [{ trigger: { timeAfterCreate: 'P30D' }, action: { type: 'Rotate' } }], attributes: {} },
   'PATCH /settings/:name':            { value: 'true' },
+  'POST /backup':                     STORAGE,
+  'POST /prebackup':                  STORAGE,
+  'PUT /restore':                     { sasTokenParameters: STORAGE, folderToRestore: 'folder' },
+  'PUT /prerestore':                  { sasTokenParameters: STORAGE, folderToRestore: 'folder' },
+  'PUT /keys/:name/restore':          { sasTokenParameters: STORAGE, folder: 'folder' },
   'PUT /roleDefinitions/:id':         { properties: { roleName: 'taken', permissions: [{ dataActions: [`${PREFIX}keys/create`] }] } },
   'PUT /roleAssignments/:id':         { properties: { roleDefinitionId: CRYPTO_USER, principalId: STRANGER } },
 };
