@@ -89,8 +89,8 @@ export interface Room {
   readonly name: 'hsm' | 'identity' | 'graph' | 'management';
   readonly dialect: Dialect;
   readonly rows: readonly ServedRow[];
-  /** Throws when nobody may call from there, whoever it is: asked at every address of the room, before a token is looked at. */
-  gate?(from: Knock): Promise<void>;
+  /** Throws when nobody may call from there, whoever it is: asked at every address of the room, before a token is looked at. Waits only when it must. */
+  gate?(from: Knock): Promise<void> | undefined;
 }
 
 /** What is known of a request before anybody has asked who sends it. */

@@ -199,8 +199,8 @@ export function openDoor(options: DoorOptions): Door {
   }
 
   /** Throws when the room lets nobody in from there. */
-  async function knock({ stop, arrival, address }: Passage): Promise<void> {
-    await roomNamed.get(stop.name)?.gate?.({ host: arrival.host, address });
+  function knock({ stop, arrival, address }: Passage): Promise<void> | undefined {
+    return roomNamed.get(stop.name)?.gate?.({ host: arrival.host, address });
   }
 
   /** Undefined when the caller is known now; else why not. */

@@ -28,6 +28,8 @@ export interface Pool {
   hsmAt(host: string): Promise<Hsm>;
   /** The same for whoever has not been asked who they are: undefined when there is none. */
   findAt(host: string): Promise<Hsm | undefined>;
+  /** The HSM, if this thread has looked it up and nothing has changed since. */
+  peekAt(host: string): Hsm | undefined;
 }
 
 export function openPool({ read, urls, versions }: HsmParts): Pool {
@@ -41,18 +43,23 @@ export function openPool({ read, urls, versions }: HsmParts): Pool {
   }
 
   function hsmAt(host: string): Promise<Hsm> {
-    const [nameKey = ''] = host.split('.', 1);
+    const nameKey = nameIn(host);
     return cache.get(nameKey, HSMS_TAG, () => load(nameKey));
   }
 
   return {
     hsmAt,
+    peekAt: (host) => cache.peek(nameIn(host), HSMS_TAG),
     findAt: (host) =>
       hsmAt(host).catch((error: unknown) => {
         if (error instanceof Failure && error.status === 404) return undefined;
         throw error;
       }),
   };
+}
+
+function nameIn(host: string): string {
+  return host.split('.', 1)[0] ?? '';
 }
 
 function hsmOf(row: Tables['hsms'], urls: Urls): Hsm {

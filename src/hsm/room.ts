@@ -33,9 +33,11 @@ export function hsmRoom(parts: HsmRoomParts): Room {
   const access = openAccessCache(read, versions);
   const keys = openKeyCache(parts);
 
-  async function gate({ host, address }: Knock): Promise<void> {
-    const hsm = await pool.findAt(host);
-    if (hsm?.admits(address) === false) throw clientNotAuthorized(address);
+  function gate({ host, address }: Knock): Promise<void> | undefined {
+    const known = pool.peekAt(host);
+    if (known === undefined) return pool.findAt(host).then((hsm) => refuseFrom(address, hsm));
+    refuseFrom(address, known);
+    return undefined;
   }
 
   async function early(row: Asked, visit: Visit): Promise<HsmReads> {
@@ -101,6 +103,10 @@ export function hsmRoom(parts: HsmRoomParts): Room {
     ...serveRows<RowAction, ActiveReads, ActiveWrites, undefined>(activeRows, { read: active, write: writing(active), audit, headers }),
   ];
   return { name: 'hsm', dialect: 'keyvault', rows, gate };
+}
+
+function refuseFrom(address: string, hsm: Hsm | undefined): void {
+  if (hsm?.admits(address) === false) throw clientNotAuthorized(address);
 }
 
 function mayPass(grants: readonly Grant[], principals: readonly string[], { action, path }: Asked, named: Visit['path']): boolean {

@@ -309,7 +309,7 @@ suite('mistakes about access that others made', () => {
         const there = await house.arm('GET', `${path}?$filter=${encodeURIComponent(filter)}`);
         assert.ok(there.status < 500, there.text);
       }
-    assert.equal((await house.hsm(HSM, 'GET', AUTH + '/roleDefinitions')).status, 200);
+    assert.equal((await house.hsm(HSM, 'GET', `${AUTH}/roleDefinitions`)).status, 200);
   });
 });
 

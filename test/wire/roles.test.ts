@@ -153,7 +153,7 @@ suite('roles', () => {
     assert.deepEqual(named(open.filter((_, i) => refused[i])), [], `${who} was refused`);
   }
 
-  test('whoever has no role may ask about themselves and do nothing else', async () => {
+  test('whoever has no role, and be it an owner of the subscription, may ask about themselves and do nothing else', async () => {
     await allShut(
       rows.filter(({ action }) => action !== 'signed in'),
       THERE,
@@ -202,7 +202,9 @@ suite('roles', () => {
   }
 
   test('every row that writes has a body here with which it would do something, or needs none', () => {
-    const bodiless = /^(DELETE|POST \/(keys|deletedkeys)\/:name\/(rotate|recover)|POST \/keys\/restore|POST \/securitydomain)/;
+    // A backup needs a storage, which is not here.
+    const bodiless =
+      /^(DELETE|POST \/(keys|deletedkeys)\/:name\/(rotate|recover)|POST \/keys\/restore|POST \/securitydomain|\w+ .*\/(pre)?(backup|restore)$)/;
     const writing = activeRows.filter(({ mode }) => mode === 'write').filter((row) => !bodiless.test(`${row.method} ${row.path}`));
     assert.deepEqual(named(writing.filter((row) => Object.keys(bodyOf(row)).length === 0)), []);
   });
