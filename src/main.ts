@@ -8,11 +8,13 @@ import type { Logger } from 'pino';
 import { pino } from 'pino';
 import { Gate } from './audit/gate.ts';
 import { auditFigures, auditNotes } from './audit/health.ts';
-import { type Audit, openAudit } from './audit/open-audit.ts';
+import { type Audit, auditFolder, CHAIN, openAudit } from './audit/open-audit.ts';
+import { recordsReader } from './audit/read-records.ts';
 import { openBackups } from './backup-crew.ts';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import type { Config } from './config.ts';
 import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
+import type { ReadRecords } from './core/audit.ts';
 import { type Clock, newClockOffset, sharedClock, systemClock } from './core/clock.ts';
 import { type Tag, Versions } from './core/coherence.ts';
 import { Failure } from './core/failure.ts';
@@ -71,6 +73,7 @@ export interface HouseParts {
   readonly tenantId: string;
   readonly issuerKeys: IssuerKeys;
   readonly signers: Signers;
+  readonly records: ReadRecords | undefined;
   readonly backups?: Backups;
   readonly outside: OutsideIssuers;
 }
@@ -221,6 +224,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       versions,
       issuerKeys,
       signers: openSigners(evidence, signerFor),
+      records: auditGate === undefined ? undefined : recordsReader(auditFolder(config.dataFolder), CHAIN, new Gate(auditGate)),
     };
     const tenant = await openTenant(parts);
     const { tenantId } = tenant;

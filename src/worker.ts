@@ -4,7 +4,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
 import { eventsOf } from './audit/event.ts';
 import { Gate } from './audit/gate.ts';
+import { auditFolder, CHAIN } from './audit/open-audit.ts';
 import { openPlaces } from './audit/places.ts';
+import { recordsReader } from './audit/read-records.ts';
 import { openRecorder } from './audit/recorder.ts';
 import { noRecorder, type Recorder } from './core/audit.ts';
 import { sharedClock, systemClock } from './core/clock.ts';
@@ -59,7 +61,9 @@ const main = peer(parentPort, {
     const signers = openSigners(openEvidence(crypto, systemClock), rememberedSigners(signerFor, versions, systemClock));
     const issuerKeys = openIssuerKeys(jsonOverHttps(data.attestation), clock);
     const outside = openOutsideIssuers({ issuers: data.issuers, keySetOf, clock, versions });
-    const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId, issuerKeys, signers, outside };
+    const { auditGate, dataFolder } = data;
+    const records = auditGate === undefined ? undefined : recordsReader(auditFolder(dataFolder), CHAIN, new Gate(auditGate));
+    const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId, issuerKeys, signers, outside, records };
     door = openDoor({
       rooms: buildRooms(parts),
       verifyToken: tokenVerifier(parts),

@@ -207,6 +207,7 @@ export class Ledger {
     }
     await file.append(Buffer.from(text));
     this.#head = { ...this.#head, sequence, hash };
+    this.#parts.gate.reach(this.#head.segment, file.length);
     if (kind !== 'event') this.#wasSigned();
   }
 
@@ -244,6 +245,7 @@ export class Ledger {
     this.#first = sequence + 1;
     this.#broken = undefined;
     this.#head = { sequence, hash, segment: number };
+    this.#parts.gate.reach(number, file.length);
     return file;
   }
 

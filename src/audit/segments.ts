@@ -1,9 +1,10 @@
 // The segments of a chain as files of a folder, and what the last one says about where the chain goes on.
 
 import type { KeyObject } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { chained, type Entry, lineOf, segmentName, segmentNamed, signatureOver } from './chain.ts';
+import * as v from 'valibot';
+import { chained, type Entry, entryIn, lineOf, segmentName, segmentNamed, signatureOver } from './chain.ts';
 import { ChainCheck, type Keys, type Problem } from './check.ts';
 import type { Head } from './ledger.ts';
 import { SegmentFile } from './segment-file.ts';
@@ -13,6 +14,23 @@ export async function segmentNumbers(folder: string, chain: string): Promise<rea
   const files = await readdir(folder);
   const numbers = files.map(segmentNamed).flatMap((named) => (named?.chain === chain ? [named.number] : []));
   return numbers.sort((a, b) => a - b);
+}
+
+const Opened = v.object({ opened: v.string() });
+const HEAD_BYTES = 4096;
+
+/** When a segment was opened, in milliseconds since 1970. Infinitely late when it cannot be told: what is not understood is kept. */
+export async function openedAt(folder: string, chain: string, number: number): Promise<number> {
+  const handle = await open(join(folder, segmentName(chain, number)), 'r');
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    const [line = ''] = buffer.toString('utf8', 0, bytesRead).split('\n', 1);
+    const head = v.safeParse(Opened, JSON.parse(entryIn(line)?.body ?? '{}'));
+    const time = head.success ? Date.parse(head.output.opened) : Number.NaN;
+    return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time;
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Where the chain goes on, and what is wrong with where it ended. */

@@ -74,6 +74,31 @@ export function reasonOf({ code, inner }: Failure): string {
   return inner === undefined ? code : `${code}/${inner}`;
 }
 
+/** Which records of an HSM somebody wants to see; times in milliseconds since 1970. */
+export interface RecordsQuery {
+  readonly from: number | undefined;
+  readonly to: number | undefined;
+  /** Object id of the caller, in lower case. */
+  readonly principalId: string | undefined;
+  readonly operation: string | undefined;
+  readonly key: string | undefined;
+  readonly result: 'Success' | 'Failed' | undefined;
+  readonly top: number;
+  /** As the page before gave it; undefined for the beginning. */
+  readonly cursor: string | undefined;
+}
+
+export interface RecordsPage {
+  readonly records: readonly { readonly sequence: number; readonly hash: string; readonly event: unknown }[];
+  /** Where the next page begins, also when there is nothing yet. Undefined: the query's cursor was none of ours. */
+  readonly cursor: string | undefined;
+  /** Whether there may be more already. */
+  readonly more: boolean;
+}
+
+/** Reads the records of one HSM, oldest first. */
+export type ReadRecords = (hsmId: string, query: RecordsQuery) => Promise<RecordsPage>;
+
 /** Where the door takes its records. */
 export interface Recorder {
   /** Throws auditUnavailable when no record could be kept now, so that nothing is done that would have to be undone. */

@@ -61,6 +61,7 @@ const NAMES: Readonly<Record<string, string>> = {
   'GET /securitydomain/upload':         'SecurityDomainTransferKeyGet',
   'POST /securitydomain/upload':        'SecurityDomainUpload',
   'GET /strongroom/access':             'AccessExplain',
+  'GET /strongroom/audit':              'AuditRead',
   'GET /securitydomain/upload/pending': 'SecurityDomainUploadStatus',
 };
 

@@ -28,7 +28,7 @@ interface Asked {
 }
 
 export function hsmRoom(parts: HsmRoomParts): Room {
-  const { read, crypto, clock, versions, groupsOf, issuerKeys, signers, write = refuseToWrite, backups = noBackups } = parts;
+  const { read, crypto, clock, versions, records, groupsOf, issuerKeys, signers, write = refuseToWrite, backups = noBackups } = parts;
   const pool = openPool(parts);
   const access = openAccessCache(read, versions);
   const keys = openKeyCache(parts);
@@ -43,7 +43,7 @@ export function hsmRoom(parts: HsmRoomParts): Room {
   async function early(row: Asked, visit: Visit): Promise<HsmReads> {
     checkApiVersion(visit.apiVersion);
     const hsm = await pool.hsmAt(visit.host);
-    return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock };
+    return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock, records };
   }
 
   async function whileRestoring(row: Asked, visit: Visit): Promise<HsmReads> {
@@ -58,7 +58,7 @@ export function hsmRoom(parts: HsmRoomParts): Room {
     const hsm = await pool.hsmAt(visit.host);
     if (hsm.state !== 'active') throw notAnswering(hsm.state);
     const caller = await authorised(hsm, row, visit);
-    return { hsm, caller, read, crypto, clock, keys, groupsOf, issuerKeys, signers, again: () => active(row, visit) };
+    return { hsm, caller, read, crypto, clock, records, keys, groupsOf, issuerKeys, signers, again: () => active(row, visit) };
   }
 
   async function authorised(hsm: Hsm, row: Asked, { caller, path }: Visit): Promise<SignedIn> {

@@ -1,5 +1,6 @@
 // The proven things that a data-plane operation works with. Only pool.ts makes an HSM value, and only for an HSM in that state.
 
+import type { ReadRecords } from '../core/audit.ts';
 import type { SignedIn } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Versions } from '../core/coherence.ts';
@@ -20,6 +21,8 @@ export interface HsmParts {
   readonly clock: Clock;
   readonly urls: Urls;
   readonly versions: Versions;
+  /** The audit record; left out when none is kept. */
+  readonly records?: ReadRecords | undefined;
   /** On the main thread alone. */
   readonly backups?: Backups | undefined;
 }
@@ -84,6 +87,7 @@ export interface HsmReads {
   readonly read: Reader;
   readonly crypto: CryptoModule;
   readonly clock: Clock;
+  readonly records: ReadRecords | undefined;
 }
 
 export interface HsmWrites extends HsmReads {

@@ -123,6 +123,14 @@ const views: Readonly<Record<string, View>> = {
       'May',
     ],
   },
+  StrongroomAuditRecord: {
+    table: ['Time', 'Operation', 'Scope', 'Status', 'Decision', 'Reason', 'Caller', 'CallerIpAddress'],
+    list: [
+      ...['Time', 'Operation', 'Scope', 'Action', 'Status', 'Result', 'Decision', 'Reason', 'Caller', 'ObjectId', 'CallerIpAddress'],
+      ...['RequestId', 'Sequence', 'Hash'],
+    ],
+    usual: 'table',
+  },
   StrongroomHeldRole: { table: ['RoleDefinitionName', 'Scope', 'Through', 'Reaches', 'Gives', 'TakesAway'] },
   PSKeyVaultPermission: { list: ['Actions', 'NotActions', 'DataActions', 'NotDataActions'] },
   PSKeyVaultRoleAssignment: { table: ['RoleDefinitionName', 'DisplayName', 'ObjectType', 'Scope'] },

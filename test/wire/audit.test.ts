@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { auditFolder, CHAIN } from '../../src/audit/open-audit.ts';
 import { chainsIn, keysBeside, type Verdict, verifyChain } from '../../src/audit/verify.ts';
+import { AUDITOR } from '../../src/hsm/access/built-in-roles.ts';
 import { type Got, type House, type Json, openHouse } from '../house.ts';
 import { activate, CRYPTO_USER, grant } from './ready.ts';
 
@@ -129,6 +130,96 @@ test('changes in the resource manager and sign-ins are recorded too, and what is
   const [attempt] = await recordsOf(failed);
   assert.deepEqual([attempt.operationName, attempt.category, attempt.httpStatusCode], ['TokenIssue', 'SignInLogs', failed.status]);
   assert.ok(events().every((event) => event.properties.requestId !== read.headers['x-ms-request-id']));
+});
+
+/** Every record that the service gives out for these filters, page by page. */
+async function given(filters: string, hsm = HSM, token?: string): Promise<readonly Json[]> {
+  const records: Json[] = [];
+  for (let next: string | undefined = `/strongroom/audit?${filters}`; next !== undefined; ) {
+    const got: Got = await house.hsm(hsm, 'GET', next, undefined, token);
+    assert.equal(got.status, 200, got.text);
+    records.push(...got.json.value);
+    const link: string | undefined = got.json.nextLink;
+    next = link?.replace(/^https:\/\/[^/]+/, '');
+  }
+  return records;
+}
+
+test('administrators read the records of their HSM: by operation, key, result, caller and time, in pages, each record once', async () => {
+  const { user } = house.connection;
+  await house.hsm(HSM, 'POST', '/keys/ledger/sign', { alg: 'ES256', value: 'A'.repeat(43) });
+  await house.hsm(HSM, 'GET', '/keys/other');
+  const all = await given('top=500');
+  assert.deepEqual(
+    all.map(({ sequence }) => sequence),
+    all.map(({ sequence }) => sequence).toSorted((a, b) => a - b),
+  );
+  assert.ok(all.every(({ event }) => event.PoolName === HSM));
+  const paged = await given('top=3');
+  assert.deepEqual(paged.slice(0, all.length), all);
+  const signs = await given('operation=keysign');
+  assert.deepEqual(
+    signs,
+    all.filter(({ event }) => event.operationName === 'KeySign'),
+  );
+  assert.equal(signs.length, 1);
+  const ofKey = await given('key=LEDGER');
+  assert.ok(ofKey.length > 1 && ofKey.every(({ event }) => event.properties.key === 'ledger'));
+  const failed = await given('result=Failed');
+  assert.ok(failed.length > 1 && failed.every(({ event }) => event.httpStatusCode >= 400));
+  const own = await given(`principalId=${user.objectId.toUpperCase()}`);
+  assert.ok(own.length > 1 && own.every(({ event }) => event.properties.caller === user.objectId));
+  const [first, , third] = all.map(({ event }) => event.time);
+  const between = await given(`startTime=${first}&endTime=${third}`);
+  assert.ok(between.length >= 3 && between.every(({ event }) => event.time >= first && event.time <= third));
+  assert.deepEqual(await given('startTime=2100-01-01T00:00:00Z'), []);
+});
+
+test('whoever asks again where the last page ended gets what came since, and nothing twice', async () => {
+  const last = await house.hsm(HSM, 'GET', '/strongroom/audit?top=500');
+  const follow = last.json.followLink.replace(/^https:\/\/[^/]+/, '');
+  await house.hsm(HSM, 'GET', '/keys/followed');
+  const since = await house.hsm(HSM, 'GET', follow);
+  const seen = new Set(last.json.value.map(({ sequence }: Json) => sequence));
+  assert.ok(since.json.value.every(({ sequence }: Json) => !seen.has(sequence)));
+  assert.ok(since.json.value.some(({ event }: Json) => event.properties.key === 'followed'));
+});
+
+test('records are for administrators and auditors of that HSM: nobody else reads them, and they read those of no other', async () => {
+  const { servicePrincipal } = house.connection;
+  const application = await house.token('application', 'hsm');
+  await grant(house, HSM, CRYPTO_USER, servicePrincipal.objectId);
+  const refused = await house.hsm(HSM, 'GET', '/strongroom/audit', undefined, application);
+  assert.deepEqual([refused.status, refused.json.error.code], [403, 'AccessDenied']);
+  await grant(house, HSM, AUDITOR, servicePrincipal.objectId);
+  assert.ok((await given('top=5', HSM, application)).length > 0);
+  assert.equal((await house.hsm(HSM, 'GET', '/strongroom/audit', undefined, null)).status, 401);
+  await house.provision('other');
+  await house.hsm('other', 'GET', '/keys');
+  const others = await given('top=500', 'other');
+  assert.ok(others.length > 0 && others.every(({ event }) => event.PoolName === 'other'));
+});
+
+test('an HSM that gets the name of one that was purged does not get its records', async () => {
+  await house.provision('twice');
+  await house.hsm('twice', 'GET', '/keys/from-before');
+  const place = '/resourceGroups/group/providers/Microsoft.KeyVault/managedHSMs/twice';
+  await house.arm('DELETE', place);
+  await house.arm('POST', '/providers/Microsoft.KeyVault/locations/norwayeast/deletedManagedHSMs/twice/purge');
+  await house.provision('twice');
+  await house.hsm('twice', 'GET', '/keys/from-now');
+  const records = await given('top=500', 'twice');
+  const keys = records.map(({ event }) => event.properties.key);
+  assert.ok(keys.includes('from-now') && !keys.includes('from-before'), keys.join());
+  assert.ok(events().some((event) => event.properties.key === 'from-before'));
+});
+
+test('a filter that is none is refused', async () => {
+  for (const filter of ['startTime=yesterday', 'top=0', 'top=x', 'result=Maybe', 'principalId=me', 'cursor=../../etc/passwd', 'cursor=1']) {
+    const got = await house.hsm(HSM, 'GET', `/strongroom/audit?${filter}`);
+    assert.deepEqual([got.status, got.json.error.code], [400, 'BadParameter'], filter);
+  }
+  assert.deepEqual((await house.hsm(HSM, 'GET', '/strongroom/audit?cursor=999999.0')).json.value, []);
 });
 
 test('the chain of a running service verifies, and of one that was stopped and started; its numbers have no gap', async () => {

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { BUILT_IN_ROLES } from '../../src/hsm/access/built-in-roles.ts';
+import { ADMINISTRATOR, AUDITOR, actionsOf, BUILT_IN_ROLES } from '../../src/hsm/access/built-in-roles.ts';
 import { activeRows, earlyRows } from '../../src/hsm/routes.ts';
 import { type House, type Json, openHouse } from '../house.ts';
 import { activate, CRYPTO_OFFICER, CRYPTO_USER, grant } from './ready.ts';
@@ -221,11 +221,14 @@ function named(some: readonly Row[]): readonly string[] {
 /** As the live service lists them; our own table where that list is not at hand. */
 function rolesOfTheService(): readonly { readonly name: string; readonly roleName: string; readonly dataActions: readonly string[] }[] {
   if (!existsSync(recorded))
-    return BUILT_IN_ROLES.map((role) => ({ ...role, dataActions: role.dataActions.map((action) => PREFIX + action) }));
+    return BUILT_IN_ROLES.map((role) => ({ ...role, dataActions: actionsOf(role).map((action) => PREFIX + action) }));
   const { value }: Json = JSON.parse(readFileSync(recorded, 'utf8'));
   return value.map(({ name, properties }: Json) => ({
     name,
     roleName: properties.roleName,
-    dataActions: properties.permissions[0].dataActions,
+    dataActions: [
+      ...properties.permissions[0].dataActions,
+      ...(name === ADMINISTRATOR || name === AUDITOR ? [`${PREFIX}audit/read/action`] : []),
+    ],
   }));
 }

@@ -43,6 +43,8 @@ export const DATA_ACTIONS = [
   'ekm/read/action',
   'ekm/write/action',
   'ekm/delete/action',
+  // Ours: the service keeps its records elsewhere.
+  'audit/read/action',
 ] as const;
 
 export type DataAction = (typeof DATA_ACTIONS)[number];

@@ -17,6 +17,17 @@ export interface RoleDefinition {
 export const ADMINISTRATOR = 'a290e904-7015-4bba-90c8-60543313cdb4';
 export const AUDITOR = '2c18b078-7c48-4d3a-af88-5a3a1b3f82b3';
 
+/** What built-in roles give besides: actions of ours, which the service's lists do not have and so those we show do not either. */
+const OWN_ACTIONS: ReadonlyMap<string, readonly DataAction[]> = new Map([
+  [ADMINISTRATOR, ['audit/read/action']],
+  [AUDITOR, ['audit/read/action']],
+]);
+
+/** Everything that a role gives, shown or not. */
+export function actionsOf({ name, dataActions }: RoleDefinition): readonly DataAction[] {
+  return [...dataActions, ...(OWN_ACTIONS.get(name) ?? [])];
+}
+
 function builtIn(name: string, roleName: string, dataActions: readonly DataAction[]): RoleDefinition {
   return { name, roleName, description: '', type: 'AKVBuiltInRole', assignableScopes: ['/'], dataActions, notDataActions: [] };
 }

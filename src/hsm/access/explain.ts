@@ -7,7 +7,7 @@ import { accessDenied, badParameter } from '../../core/errors-keyvault.ts';
 import { operation } from '../../core/route.ts';
 import type { ActiveReads } from '../world.ts';
 import { ACTION_PREFIX, DATA_ACTIONS, type DataAction, dataActionNamed } from './actions.ts';
-import { AUDITOR, BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
+import { AUDITOR, actionsOf, BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
 import { covers, isAllowed } from './decide.ts';
 import { type HeldGrant, loadGrants } from './grants.ts';
 import { isGuid } from './shapes.ts';
@@ -60,15 +60,13 @@ function wireGrant({ assignment, principalId, role, scope }: HeldGrant, action: 
     roleDefinitionId: role.name,
     roleName: role.roleName,
     scope,
-    ...(action === undefined ? {} : { gives: role.dataActions.includes(action), takesAway: role.notDataActions.includes(action) }),
+    ...(action === undefined ? {} : { gives: actionsOf(role).includes(action), takesAway: role.notDataActions.includes(action) }),
   };
 }
 
 /** The built-in roles that give the action, the one that can change least first, and the command that assigns that one. */
 function needed(hsmName: string, action: DataAction, principalId: string, scope: string) {
-  const roles = BUILT_IN_ROLES.filter(({ dataActions }) => dataActions.includes(action)).toSorted(
-    (one, other) => weight(one) - weight(other),
-  );
+  const roles = BUILT_IN_ROLES.filter((role) => actionsOf(role).includes(action)).toSorted((one, other) => weight(one) - weight(other));
   const [least] = roles;
   const grant =
     least === undefined

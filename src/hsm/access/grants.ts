@@ -3,7 +3,7 @@
 import { CoherentCache, type Versions } from '../../core/coherence.ts';
 import type { Reader } from '../../store/store.ts';
 import type { DataAction } from './actions.ts';
-import { BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
+import { actionsOf, BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
 import type { Grant } from './decide.ts';
 
 const HSMS = 1000;
@@ -54,8 +54,7 @@ export async function loadGrants(
   return rows.flatMap(({ name, principal_id, scope_key, role_definition_id }) => {
     const role = roles.get(role_definition_id);
     if (role === undefined) return [];
-    const { dataActions, notDataActions } = role;
-    const sets = { dataActions: new Set(dataActions), notDataActions: new Set(notDataActions) };
+    const sets = { dataActions: new Set(actionsOf(role)), notDataActions: new Set(role.notDataActions) };
     return [{ principalId: principal_id, scope: scope_key, ...sets, assignment: name, role }];
   });
 }

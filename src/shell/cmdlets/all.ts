@@ -5,6 +5,7 @@ import '../views.ts';
 import type { Session } from '../session.ts';
 import { getAccess } from './access.ts';
 import { connectAccount, disconnectAccount, getAccessToken, getContext, getSubscription, getTenant } from './account.ts';
+import { getAudit } from './audit.ts';
 import { getServicePrincipal, getUser } from './directory.ts';
 import { getKey, removeKey, undoKeyRemoval, updateKey } from './key.ts';
 import { addKey } from './key-add.ts';
@@ -37,6 +38,7 @@ export const cmdlets: readonly Cmdlet<Session>[] = [
   ...[getArmRoleDefinition, newArmRoleAssignment, getArmRoleAssignment, removeArmRoleAssignment],
   ...[exportSecurityDomain, importSecurityDomain, testSecurityDomain],
   ...[getRoleDefinition, newRoleDefinition, removeRoleDefinition, newRoleAssignment, getRoleAssignment, removeRoleAssignment, getAccess],
+  getAudit,
   ...[getSetting, updateSetting],
   ...[addKey, getKey, updateKey, removeKey, undoKeyRemoval],
   ...[invokeKeyOperation, getRandomNumber],

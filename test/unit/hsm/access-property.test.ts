@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ACTION_PREFIX, DATA_ACTIONS, type DataAction } from '../../../src/hsm/access/actions.ts';
-import { BUILT_IN_ROLES } from '../../../src/hsm/access/built-in-roles.ts';
+import { ADMINISTRATOR, AUDITOR, BUILT_IN_ROLES } from '../../../src/hsm/access/built-in-roles.ts';
 import { isAllowed } from '../../../src/hsm/access/decide.ts';
 import { administrator, openEstate, person } from './estate.ts';
 
@@ -119,9 +119,14 @@ async function assignmentsAsListed(ask: Awaited<ReturnType<typeof openEstate>>['
     .flatMap(({ body }) => body.value)
     .map(({ properties }) => {
       const found = roles.find(({ id }: { id: string }) => id === properties.roleDefinitionId);
-      return { principalId: properties.principalId, scope: properties.scope, role: found.properties.permissions[0] };
+      const [permissions] = found.properties.permissions;
+      const dataActions = [...permissions.dataActions, ...(READ_RECORDS.includes(found.name) ? [prefixed('audit/read/action')] : [])];
+      return { principalId: properties.principalId, scope: properties.scope, role: { ...permissions, dataActions } };
     });
 }
+
+/** Roles that give an action of ours, which their lists do not show. */
+const READ_RECORDS: readonly string[] = [ADMINISTRATOR, AUDITOR];
 
 function prefixed(action: string): string {
   return ACTION_PREFIX + action;
