@@ -37,20 +37,33 @@ type EncodedKey =
   | { readonly key: Uint8Array; readonly format: 'pem' }
   | { readonly key: Uint8Array; readonly format: 'der'; readonly type: 'pkcs8' };
 
-function openKey({ key, ...encoding }: EncodedKey, password: Password): KeyObject {
+function openKey(encoded: EncodedKey, password: Password): KeyObject {
   try {
-    return createPrivateKey({ key: Buffer.from(key), ...encoding, ...(password === undefined ? {} : { passphrase: password }) });
+    return nodeKey(encoded, password);
   } catch (error) {
-    throw refused(error instanceof Error && 'code' in error ? String(error.code) : '', password !== undefined);
+    if (wantsPassword(error)) throw isProtected();
+    if (password !== undefined && isEncrypted(encoded)) throw new KeyFileError('wrong password', 'the password does not open it');
+    throw unreadable('it is no private key in PEM, PKCS#8 or PKCS#12 that can be read');
   }
 }
 
-/** OpenSSL's own messages may quote nothing of a file, but they help nobody either. */
-function refused(code: string, hasPassword: boolean): KeyFileError {
-  const wantsPassword = code === 'ERR_MISSING_PASSPHRASE' || code === 'ERR_OSSL_CRYPTO_INTERRUPTED_OR_CANCELLED';
-  if (!hasPassword && wantsPassword) return isProtected();
-  if (hasPassword && code === 'ERR_OSSL_BAD_DECRYPT') return new KeyFileError('wrong password', 'the password does not open it');
-  return unreadable('it is no private key in PEM, PKCS#8 or PKCS#12 that can be read');
+function nodeKey({ key, ...encoding }: EncodedKey, password: Password): KeyObject {
+  return createPrivateKey({ key: Buffer.from(key), ...encoding, ...(password === undefined ? {} : { passphrase: password }) });
+}
+
+/** Asked without a password: under a wrong one, one file in 256 decrypts to something, which is then no key for many reasons. */
+function isEncrypted(encoded: EncodedKey): boolean {
+  try {
+    nodeKey(encoded, undefined);
+    return false;
+  } catch (error) {
+    return wantsPassword(error);
+  }
+}
+
+function wantsPassword(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ERR_MISSING_PASSPHRASE' || code === 'ERR_OSSL_CRYPTO_INTERRUPTED_OR_CANCELLED';
 }
 
 function isProtected(): KeyFileError {

@@ -47,6 +47,11 @@ test('PEM and PKCS#8, protected or not', async () => {
   }
 });
 
+test('a wrong password is called that also when the file decrypts to something under it, as one file in 256 does', async () => {
+  const file = Buffer.from(ec.export({ type: 'sec1', format: 'pem', cipher: 'aes-256-cbc', passphrase: PASSWORD }));
+  for (let round = 0; round < 1500; round += 1) await refuses(file, `wrong ${round}`, 'wrong password', /^the password does not open it$/);
+});
+
 test('what is no private key', async () => {
   const nothing = [
     Buffer.alloc(0),
