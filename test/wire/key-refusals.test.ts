@@ -223,11 +223,29 @@ suite('refusals about keys', () => {
       refused(await house.hsm(HSM, 'POST', '/keys/gcm/decrypt', { ...parts, [member]: `${parts[member]}=` }));
   });
 
+  test('additional data is refused where nothing would authenticate it, and the nonce of GCM is the service’s own whatever is brought', async () => {
+    await made('bare', { kty: 'oct' });
+    await made('bare-rsa', { kty: 'RSA' });
+    for (const [key, op, alg] of [
+      ['bare', 'encrypt', 'A256CBC'],
+      ['bare', 'decrypt', 'A256CBCPAD'],
+      ['bare', 'wrapkey', 'A256KW'],
+      ['bare', 'unwrapkey', 'CKM_AES_KEY_WRAP_PAD'],
+      ['bare-rsa', 'encrypt', 'RSA-OAEP-256'],
+      ['bare-rsa', 'unwrapkey', 'RSA1_5'],
+    ] as const)
+      refused(await house.hsm(HSM, 'POST', `/keys/${key}/${op}`, { alg, value: VALUE, iv: IV, aad: VALUE }));
+    for (const aad of ['', null])
+      assert.equal((await house.hsm(HSM, 'POST', '/keys/bare/wrapkey', { alg: 'A256KW', value: VALUE, aad })).status, 200);
+    const iv = Buffer.alloc(12, 1).toString('base64url');
+    const sealed = await Promise.all([1, 2].map(() => house.hsm(HSM, 'POST', '/keys/bare/encrypt', { alg: 'A256GCM', value: VALUE, iv })));
+    assert.equal(new Set([iv, ...sealed.map(({ json }) => json.iv)]).size, 3);
+  });
+
   test('JSON is read whatever the content type says of it, but a form is none', async () => {
-    for (const type of ['text/plain', 'application/octet-stream', 'application/json; charset=utf-16', 'text/xml'])
+    for (const type of ['text/plain', 'application/octet-stream', 'application/json; charset=utf-16', 'text/xml', 'no type at all'])
       assert.equal((await raw('POST', '/keys/ec/sign', JSON.stringify(SIGN), type)).status, 200, type);
-    for (const type of ['application/x-www-form-urlencoded', 'no type at all'])
-      refused(await raw('POST', '/keys/ec/sign', JSON.stringify(SIGN), type));
+    refused(await raw('POST', '/keys/ec/sign', JSON.stringify(SIGN), 'application/x-www-form-urlencoded'));
     refused(await raw('POST', '/keys/ec/sign', `alg=ES256&value=${VALUE}`, 'text/plain'));
   });
 

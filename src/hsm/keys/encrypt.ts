@@ -2,7 +2,9 @@
 
 import * as v from 'valibot';
 import { toBase64url } from '../../core/encoding.ts';
+import { badParameter } from '../../core/errors-keyvault.ts';
 import { operation } from '../../core/route.ts';
+import type { Algorithm } from '../../crypto/algorithms.ts';
 import type { ActiveReads } from '../world.ts';
 import { Base64url } from './base64url.ts';
 import { usableKey } from './lookup.ts';
@@ -22,6 +24,7 @@ export const encrypt = (named: 'encrypt' | 'wrapKey') =>
     const { crypto } = world;
     const key = await usableKey(world, path, named);
     const algorithm = crypto.algorithm(body.alg, named, key.atRest.material);
+    checkAad(algorithm, body.aad);
     const { value, iv, tag } = crypto.encrypt(key.atRest, algorithm, body.value, { iv: body.iv ?? undefined, aad: body.aad ?? undefined });
     return {
       ...(tag !== undefined && body.aad ? { aad: toBase64url(body.aad) } : {}),
@@ -38,9 +41,16 @@ export const decrypt = (named: 'decrypt' | 'unwrapKey') =>
     const { crypto } = world;
     const key = await usableKey(world, path, named);
     const algorithm = crypto.algorithm(body.alg, named, key.atRest.material);
+    checkAad(algorithm, body.aad);
     const parameters = { iv: body.iv ?? undefined, aad: body.aad ?? undefined, tag: body.tag ?? undefined };
     const plain = crypto.decrypt(key.atRest, algorithm, body.value, parameters);
     const answer = { alg: body.alg, kid: key.kid, value: toBase64url(plain) };
     plain.fill(0);
     return answer;
   });
+
+/** Whoever brings additional data means it to be authenticated. Where nothing is, silence would look like success. */
+function checkAad({ kind, name }: Algorithm, aad: Buffer | null | undefined): void {
+  if (kind === 'aes-gcm' || aad === undefined || aad === null || aad.length === 0) return;
+  throw badParameter(`Algorithm '${name}' authenticates nothing besides the value, so 'aad' cannot be given`);
+}
