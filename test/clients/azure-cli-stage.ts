@@ -17,13 +17,13 @@ export interface Stage {
 
 export type Chapter = (title: string, tell: (on: Stage) => Promise<void>, needs?: 'data plane' | 'resource manager') => void;
 
-/** Opens a stage for one story (inside its suite): each chapter is a test of its own and needs the ones before it. */
-export function story(hsm: string): Chapter {
+/** Opens a stage for one story (inside its suite) with the HSMs that it is about: each chapter is a test of its own and needs the ones before it. */
+export function story(...hsms: readonly string[]): Chapter {
   let stage: Stage | string = 'not begun';
   let failed = false;
 
   before(async () => {
-    stage = await setStage(hsm);
+    stage = await setStage(hsms);
   });
   after(async () => {
     if (typeof stage === 'string') return;
@@ -54,12 +54,15 @@ export async function useRecipe(on: Stage): Promise<void> {
 }
 
 /** The stage, or why there is none. */
-async function setStage(hsm: string): Promise<Stage | string> {
+async function setStage(hsms: readonly string[]): Promise<Stage | string> {
   const [cli, certificates] = [await azureCli(), await openssl()];
   if ('missing' in cli) return cli.missing;
   if ('missing' in certificates) return certificates.missing;
   const service = await startService();
-  const names = await resolving([hsmHost(service.connection, hsm)], service.folder);
+  const names = await resolving(
+    hsms.map((name) => hsmHost(service.connection, name)),
+    service.folder,
+  );
   if ('missing' in names) {
     await service.stop();
     return names.missing;
