@@ -50,9 +50,11 @@ export class WriteQueue {
   }
 
   async #drain(): Promise<void> {
-    // One turn of the loop lets requests that arrived together join the same commit.
-    await new Promise(setImmediate);
-    while (this.#waiting.length > 0) await this.#commitGroup(this.#waiting.splice(0, LARGEST_GROUP));
+    do {
+      // One turn of the loop lets requests that arrived together join the same commit; and one writer that writes again and again keeps nobody waiting.
+      await new Promise(setImmediate);
+      await this.#commitGroup(this.#waiting.splice(0, LARGEST_GROUP));
+    } while (this.#waiting.length > 0);
     this.#running = undefined;
   }
 

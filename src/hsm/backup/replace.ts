@@ -5,6 +5,7 @@
 //
 // Before `emptying` a restart leaves the HSM as it was; from `emptying` on, as it is to be.
 
+import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../../core/clock.ts';
 import { hsmRestoring } from '../../core/errors-backup.ts';
@@ -60,7 +61,8 @@ export async function decide(writer: Writer, job: JobRow, { batches, administrat
       .where('scope_key', 'in', ['/', '/keys'])
       .execute();
     const staying = rows.filter((row) => !administrators.includes(row.principal_id));
-    const lines = staying.map(({ hsm_id: _, ...row }) => lineOf({ table: 'role_assignments', row }));
+    // Under names of their own: the backup may have theirs.
+    const lines = staying.map(({ hsm_id: _, ...row }) => lineOf({ table: 'role_assignments', row: { ...row, name: randomUUID() } }));
     await keepRows(writer, { jobId: job.id, sequence: batches, rows: lines.join('\n') });
   }
   await writer.updateTable('backup_jobs').set({ phase: 'emptying', sealed_token: null, details }).where('id', '=', job.id).execute();

@@ -50,6 +50,7 @@ export interface Asked {
 
 export interface Estate {
   readonly parts: HsmWriteParts;
+  readonly dataFolder: string;
   readonly port: ReturnType<typeof hsmPort>;
   /** What the directory says of who is in which groups. */
   readonly groups: Map<string, readonly string[]>;
@@ -121,6 +122,7 @@ export async function openEstate(t: TestContext): Promise<Estate> {
   const reading = hsmRoom({ ...room, read: reader.read, write: undefined });
   const estate: Estate = {
     parts,
+    dataFolder: folder,
     groups,
     issuers,
     whileAsking: undefined,
