@@ -214,6 +214,24 @@ suite('mistakes about access that others made', () => {
     assert.equal((await look()).status, 403);
   });
 
+  test('whoever manages an HSM does not come to administer it', async () => {
+    const place = `/resourceGroups/group/providers/Microsoft.KeyVault/managedHSMs/${HSM}`;
+    const { tenantId, user } = house.connection;
+    const properties = { tenantId, initialAdminObjectIds: [ann.id] };
+    assert.equal((await house.arm('PATCH', place, { properties })).status, 200);
+    assert.equal(
+      (await house.arm('PUT', place, { location: 'norwayeast', sku: { family: 'B', name: 'Standard_B1' }, properties })).status,
+      200,
+    );
+    assert.equal((await house.arm('DELETE', place)).status, 200);
+    assert.equal(
+      (await house.arm('PUT', place, { location: 'norwayeast', properties: { ...properties, createMode: 'recover' } })).status,
+      200,
+    );
+    assert.equal((await as('GET', '/settings')).json.error.code, 'AccessDenied');
+    assert.deepEqual((await house.arm('GET', place)).json.properties.initialAdminObjectIds, [user.objectId]);
+  });
+
   test('about another the HSM tells what the directory says of their groups', async () => {
     const group = await makeGroup(house, 'signers', [ann.id]);
     await grant(house, HSM, CRYPTO_USER, group);
