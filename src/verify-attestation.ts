@@ -56,7 +56,7 @@ export async function runVerifyAttestation(args: readonly string[], print: (text
     return 0;
   }
   const { file, root } = readArguments(args);
-  const { findings, says } = await verifyAttestation(parsedAnswer(await readText(file), file), await readRoot(root));
+  const { findings, says } = await verifyAttestation(readAnswer(await readText(file), file), await readRoot(root));
   for (const { holds, what } of findings) print(`${holds ? 'holds' : 'FAILS'}  ${what}\n`);
   if (says !== undefined) for (const line of saying(says)) print(`says   ${line}\n`);
   const wrong = findings.filter(({ holds }) => !holds).length;
@@ -94,7 +94,8 @@ async function readText(file: string): Promise<string> {
   });
 }
 
-function parsedAnswer(text: string, file: string): Answer {
+/** Throws an Error that names the file, for what is no attestation of ours. */
+export function readAnswer(text: string, file: string): Answer {
   let content: unknown;
   try {
     content = JSON.parse(text);

@@ -16,6 +16,7 @@ import { parse } from '../../src/shell/parser.ts';
 import { der, integer, octets, sequence } from '../unit/crypto/der.ts';
 import { rsaPair } from '../unit/crypto/safe.ts';
 import { certificateOf, custodianOf, jwk, makePair } from '../unit/security-domain/ceremony.ts';
+import { ATTESTED } from './attested.ts';
 import { inAWord, type Target } from './hunt.ts';
 
 /** Runs the parser; only refusals of this kind are answers. */
@@ -69,6 +70,7 @@ function pkcs12(pkcs8: Buffer): Buffer {
 }
 
 export const PARSERS: readonly Target[] = [
+  ...ATTESTED,
   {
     name: 'private-jwk',
     seeds: () => [

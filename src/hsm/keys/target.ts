@@ -50,7 +50,11 @@ export async function keyForTarget(
   return { key: now, target };
 }
 
-async function attestedTarget(world: ActiveReads, token: string, policy: ReleasePolicy | undefined): Promise<Target> {
+/** What of the world it takes to look at a token. */
+type Looking = Pick<ActiveReads, 'issuerKeys' | 'clock'>;
+
+/** The environment that the token attests. Throws Forbidden unless the policy accepts it. */
+export async function attestedTarget(world: Looking, token: string, policy: ReleasePolicy | undefined): Promise<Target> {
   try {
     if (policy === undefined) throw new Error('the key has no release policy');
     return await verifiedTarget(world, token, policy);
@@ -59,7 +63,7 @@ async function attestedTarget(world: ActiveReads, token: string, policy: Release
   }
 }
 
-async function verifiedTarget({ issuerKeys, clock }: ActiveReads, token: string, policy: ReleasePolicy): Promise<Target> {
+async function verifiedTarget({ issuerKeys, clock }: Looking, token: string, policy: ReleasePolicy): Promise<Target> {
   const { iss } = decodeJwt(token);
   if (typeof iss !== 'string') throw new Error('the token names no issuer');
   // Only addresses that the policy names are ever asked.
