@@ -33,6 +33,10 @@ export interface Config {
   readonly attestation: OutboundRules;
   /** A file that names the outside issuers whose tokens are believed. */
   readonly issuersFile: string | undefined;
+  /** Plain HTTP on loopback, for programs that are managed identities; undefined: there is no such port. */
+  readonly identityPort: number | undefined;
+  /** Managed identities that whoever is on this machine may use. */
+  readonly imds: readonly string[];
   readonly workers: number;
   readonly logLevel: string;
   readonly audit: AuditConfig;
@@ -88,6 +92,8 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   'attestation-private-host': { value: 'HOST[:PORT]', environment: 'STRONGROOM_ATTESTATION_PRIVATE_HOSTS', default: 'none', says: 'An attestation authority that may be at a private or loopback address; public ones need no mention. May be given more than once.', multiple: true },
   'attestation-ca':  { value: 'FILE',   environment: 'STRONGROOM_ATTESTATION_CA',  default: 'the public ones',      says: 'Certificate authorities (PEM) of attestation authorities, besides the public ones.' },
   issuers:           { value: 'FILE',   environment: 'STRONGROOM_ISSUERS',         default: 'none',                 says: 'Whose tokens are believed besides our own: a file that names the issuers (docs/identity.md).' },
+  'identity-port':   { value: 'PORT',   environment: 'STRONGROOM_IDENTITY_PORT',   default: 'none',                 says: 'Managed identities for programs on this machine, over plain HTTP on 127.0.0.1 alone (docs/identity.md); 0 picks a free one.' },
+  imds:              { value: 'IDENTITY', environment: 'STRONGROOM_IMDS',          default: 'none',                 says: 'A managed identity, by client id, object id or resource id, that EVERY program on this machine may use without a secret. Needs --identity-port; may be given more than once.', multiple: true },
   workers:           { value: 'N',      environment: 'STRONGROOM_WORKERS',         default: 'one for each core',    says: 'Threads that answer requests.' },
   'log-level':       { value: 'LEVEL',  environment: 'STRONGROOM_LOG_LEVEL',       default: 'info',                 says: `What the log on stderr has: ${LOG_LEVELS.join(', ')}.` },
   audit:             { value: 'on|off', environment: 'STRONGROOM_AUDIT',           default: 'on',                   says: 'Whether every call is recorded, and refused when it cannot be; off keeps no records and is for measurements alone.' },
@@ -117,6 +123,8 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
   const port = portOf('port', value('port') ?? '8443');
   const dataFolder = dataFolderOf(given.data?.at(-1), environment);
   const passphrase = value('root-key-passphrase');
+  if (value('imds') !== undefined && value('identity-port') === undefined)
+    throw new UsageError('--imds: identities are given out on a port of their own; name it with --identity-port');
   return {
     dataFolder,
     rootKeyFile: resolve(value('root-key') ?? join(dataFolder, 'root.key')),
@@ -133,6 +141,8 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
       within: ATTESTATION_WITHIN,
     },
     issuersFile: pathOf(value('issuers')),
+    identityPort: value('identity-port') === undefined ? undefined : portOf('identity-port', value('identity-port') ?? ''),
+    imds: values('imds') ?? [],
     workers: workersOf(value('workers')),
     logLevel: logLevelOf(value('log-level') ?? 'info'),
     audit: {

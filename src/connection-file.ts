@@ -23,6 +23,8 @@ export const connectionFileShape = v.object({
   managedHsmResource: httpsAddress,
   /** Health and metrics, over plain HTTP on a loopback port of their own. */
   management: text,
+  /** `http://127.0.0.1:8445/`: managed identities, where that port was asked for. */
+  identity: v.optional(text),
   /** Our certificate authority alone, and together with the public ones. */
   caFile: text,
   caBundleFile: text,

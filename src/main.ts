@@ -6,15 +6,17 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
+import { eventsOf } from './audit/event.ts';
 import { Gate } from './audit/gate.ts';
 import { auditFigures, auditNotes } from './audit/health.ts';
 import { type Audit, auditFolder, CHAIN, openAudit } from './audit/open-audit.ts';
 import { recordsReader } from './audit/read-records.ts';
+import { openRecorder } from './audit/recorder.ts';
 import { openBackups } from './backup-crew.ts';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import type { Config } from './config.ts';
 import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
-import type { ReadRecords } from './core/audit.ts';
+import { noRecorder, type ReadRecords } from './core/audit.ts';
 import { type Clock, newClockOffset, sharedClock, systemClock } from './core/clock.ts';
 import { type Tag, Versions } from './core/coherence.ts';
 import { Failure } from './core/failure.ts';
@@ -33,8 +35,10 @@ import { type Commands, openControlChannel } from './door/control-channel.ts';
 import { parseCall } from './door/decode.ts';
 import { dialects } from './door/dialects.ts';
 import type { WriteRequest } from './door/door.ts';
+import type { IdentityPort } from './door/identity-port.ts';
 import { type ManagementAnswers, openManagementPort } from './door/management-port.ts';
 import { processMetrics } from './door/metrics.ts';
+import { identityPort } from './graph/identity-port.ts';
 import { graphRoom } from './graph/room.ts';
 import { type AskedSigner, openAuthorities, openSigners, type SignerFor, type Signers, signerMaker } from './hsm/evidence/signers.ts';
 import { hsmPort } from './hsm/lifecycle.ts';
@@ -85,7 +89,7 @@ export function buildRooms(parts: HouseParts): readonly Room[] {
     hsmRoom({ ...parts, groupsOf: directory.groupsOf }),
     identityRoom(parts),
     graphRoom({ ...parts, directory }),
-    managementRoom({ ...parts, groupsOf: directory.groupsOf, hsms: hsmPort(parts) }),
+    managementRoom({ ...parts, groupsOf: directory.groupsOf, hsms: hsmPort(parts), identities: identityPort({ ...parts, directory }) }),
   ];
 }
 
@@ -287,7 +291,9 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     await backups.resume();
     const sweeping = sweepEvery(SWEEP_EVERY, house, audit, keySets, log);
     cleanup.push(() => sweeping.stop());
-    const connection = connectionFor(urls, tenant, authority, management.port, attestationRootFile);
+    const identity = await openIdentity(config, house, audit, auditGate, log);
+    if (identity !== undefined) cleanup.push(() => identity.close());
+    const connection = connectionFor(urls, tenant, authority, management.port, attestationRootFile, identity?.port);
     const connectionFile = connectionFileIn(config.dataFolder);
     await writePrivate(connectionFile, `${JSON.stringify(connection, undefined, 2)}\n`);
     state = 'ready';
@@ -483,12 +489,36 @@ function sweepEvery(
   };
 }
 
+/** The port of managed identities, where the operator asked for it. Its answers are recorded like any other call. */
+async function openIdentity(
+  { identityPort, imds }: Config,
+  house: HouseParts,
+  audit: Audit | undefined,
+  auditGate: SharedArrayBuffer | undefined,
+  log: Logger,
+): Promise<IdentityPort | undefined> {
+  if (identityPort === undefined) return undefined;
+  const [{ openIdentityPort }, { identityAnswers }] = await Promise.all([
+    import('./door/identity-port.ts'),
+    import('./identity/managed-identities.ts'),
+  ]);
+  const { clock, tenantId } = house;
+  const recorder =
+    audit === undefined || auditGate === undefined
+      ? noRecorder
+      : openRecorder({ eventOf: eventsOf(tenantId, () => undefined), gate: new Gate(auditGate), hand: (events) => audit.append(events) });
+  return openIdentityPort(identityPort, { answer: identityAnswers({ ...house, imds }), recorder, clock, log }).catch((cause: unknown) => {
+    throw portTaken(cause, identityPort, '127.0.0.1', '--identity-port');
+  });
+}
+
 function connectionFor(
   urls: Urls,
   tenant: OpenTenant,
   authority: Authority,
   managementPort: number,
   attestationRootFile: string,
+  identityPort: number | undefined,
 ): ConnectionFile {
   const { tenantId, subscriptionId, user, servicePrincipal } = tenant;
   return {
@@ -501,6 +531,7 @@ function connectionFor(
     managedHsmSuffix: urls.hsmSuffix,
     managedHsmResource: urls.hsmResource,
     management: `http://127.0.0.1:${managementPort}/`,
+    ...(identityPort === undefined ? {} : { identity: `http://127.0.0.1:${identityPort}/` }),
     caFile: authority.caFile,
     caBundleFile: authority.caBundleFile,
     attestationRootFile,

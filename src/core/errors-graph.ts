@@ -80,3 +80,17 @@ export function issuerNotTrusted(issuer: string): Failure {
   const message = `The issuer '${issuer.slice(0, 200)}' is not among those that this service trusts: its operator names them in the file of --issuers.`;
   return new Failure(400, 'Request_BadRequest', message);
 }
+
+/** It belongs to a resource, which is where it is removed; and nobody is to know a secret of it. */
+export function managedIdentityKept(): Failure {
+  const message = 'This is a managed identity: it is removed with its resource, and has no secrets or certificates of its own.';
+  return new Failure(400, 'Request_BadRequest', message);
+}
+
+export function notAManagedIdentity(): Failure {
+  return new Failure(
+    400,
+    'Request_BadRequest',
+    'Only a managed identity has headers; other service principals have secrets (addPassword).',
+  );
+}

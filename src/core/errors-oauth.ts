@@ -168,3 +168,21 @@ export function redirectNotRegistered(clientId: string): Failure {
   const words = `The redirect URI specified in the request does not match the redirect URIs configured for the application '${quoted(clientId)}'.`;
   return refusal(400, 'invalid_request', 50011, words);
 }
+
+/** A program on this machine that has the wrong header, or none. */
+export function identityHeaderWrong(): Failure {
+  return new Failure(401, 'invalid_request', "The header 'X-IDENTITY-HEADER' is missing, unknown or has ended.");
+}
+
+export function identityNotFound(): Failure {
+  return new Failure(400, 'invalid_request', 'Identity not found');
+}
+
+export function identityUnclear(): Failure {
+  const words = 'Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request';
+  return new Failure(400, 'invalid_request', words);
+}
+
+export function missingIdentityParameter(name: string): Failure {
+  return new Failure(400, 'invalid_request', `The parameter '${name}' is missing.`);
+}

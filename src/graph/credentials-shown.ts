@@ -18,7 +18,7 @@ export async function credentialsShown(read: Reader, objectIds: readonly string[
     .selectFrom('credentials')
     .selectAll()
     .where('object_id', 'in', objectIds)
-    .where('kind', 'in', ['secret', 'certificate'])
+    .where('kind', 'in', ['secret', 'certificate', 'header'])
     .orderBy('created_at')
     .orderBy('id')
     .execute();
@@ -32,7 +32,8 @@ export async function credentialsShown(read: Reader, objectIds: readonly string[
       keyId: row.id,
       startDateTime: graphTime(row.not_before),
     };
-    if (row.kind === 'secret') of.passwordCredentials.push({ customKeyIdentifier: null, ...common, hint: null, secretText: null });
+    // The headers of a managed identity are among its secrets: they are removed in the same way.
+    if (row.kind !== 'certificate') of.passwordCredentials.push({ customKeyIdentifier: null, ...common, hint: null, secretText: null });
     else
       of.keyCredentials.push({ customKeyIdentifier: thumbprint(row.verifier), ...common, key: null, type: CERTIFICATE, usage: 'Verify' });
   }

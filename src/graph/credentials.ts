@@ -2,7 +2,7 @@
 
 import { randomUUID, X509Certificate } from 'node:crypto';
 import * as v from 'valibot';
-import { credentialUnknown, graphBadRequest, graphResourceNotFound } from '../core/errors-graph.ts';
+import { credentialUnknown, graphBadRequest, graphResourceNotFound, managedIdentityKept } from '../core/errors-graph.ts';
 import { reply } from '../core/reply.ts';
 import { operation } from '../core/route.ts';
 import type { Writer } from '../store/store.ts';
@@ -21,7 +21,7 @@ const USUAL_LIFE = 2 * YEAR;
 /** A client's clock may be ahead of ours by so much, and its new secret still works at once. */
 const SKEW = 300_000;
 
-const Moment = v.pipe(v.string('A date must be text.'), v.check(isMoment, 'A date must have the form 2030-01-31T12:00:00Z.'));
+export const Moment = v.pipe(v.string('A date must be text.'), v.check(isMoment, 'A date must have the form 2030-01-31T12:00:00Z.'));
 const Name = v.optional(v.nullable(text('displayName')));
 
 const AddPassword = v.optional(
@@ -51,6 +51,7 @@ export function addPassword(version: GraphVersion, collection: Collection) {
     const keyId = await world.write(async (writer) => {
       const object = await entityNamed(writer, collection, path.id);
       if (object === undefined) throw graphResourceNotFound(path.id);
+      if (object.servicePrincipalType === 'ManagedIdentity') throw managedIdentityKept();
       const window = { not_before: start <= now + SKEW ? Math.min(start, now) : start, expires_at: end };
       return insertCredential(writer, world, object.id, { kind: 'secret', verifier, display_name: displayName, ...window });
     });
@@ -75,7 +76,10 @@ export function removePassword(collection: Collection) {
     await world.write(async (writer) => {
       const object = await entityNamed(writer, collection, path.id);
       if (object === undefined) throw graphResourceNotFound(path.id);
-      if (!(await removeCredential(writer, world, object.id, 'secret', body.keyId))) throw credentialUnknown(body.keyId);
+      const removed =
+        (await removeCredential(writer, world, object.id, 'secret', body.keyId)) ||
+        (await removeCredential(writer, world, object.id, 'header', body.keyId));
+      if (!removed) throw credentialUnknown(body.keyId);
     });
     return reply(204);
   });
@@ -144,14 +148,19 @@ function certificateIn(key: string): X509Certificate {
 }
 
 interface NewCredential {
-  readonly kind: 'secret' | 'certificate';
+  readonly kind: 'secret' | 'certificate' | 'header';
   readonly verifier: string;
   readonly display_name: string | null;
   readonly not_before: number;
   readonly expires_at: number;
 }
 
-async function insertCredential(writer: Writer, { clock }: GraphWrites, objectId: string, credential: NewCredential): Promise<string> {
+export async function insertCredential(
+  writer: Writer,
+  { clock }: GraphWrites,
+  objectId: string,
+  credential: NewCredential,
+): Promise<string> {
   const { count } = await writer
     .selectFrom('credentials')
     .select((select) => select.fn.countAll<number>().as('count'))

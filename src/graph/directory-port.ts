@@ -9,6 +9,8 @@ export interface DirectoryPort {
   hashSecret(secret: string): Promise<string>;
   /** A secret nobody can guess, of letters and digits. */
   newSecret(): string;
+  /** A new header for a managed identity, and what is stored of it. */
+  newHeader(): { readonly header: string; readonly verifier: string };
   /** Whether the operator trusts this issuer. */
   trusts(issuer: string): boolean;
   /** Ends what a principal is signed in with: its tokens and what it could get others with. */

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { OUTSIDE_TAG } from '../core/directory.ts';
-import { directoryQuota, graphResourceNotFound, lastAdministrator } from '../core/errors-graph.ts';
+import { directoryQuota, graphResourceNotFound, lastAdministrator, managedIdentityKept } from '../core/errors-graph.ts';
 import { reply } from '../core/reply.ts';
 import { operation } from '../core/route.ts';
 import type { Tables } from '../store/schema.ts';
@@ -75,6 +75,7 @@ export function remove(collection: Collection) {
     await world.write(async (writer) => {
       const object = await entityNamed(writer, collection, path.id);
       if (object === undefined) throw graphResourceNotFound(path.id);
+      if (object.servicePrincipalType === 'ManagedIdentity') throw managedIdentityKept();
       await removeObject(writer, world, object.id);
       if (collection.kind !== 'application') return;
       // An application takes its service principal with it.

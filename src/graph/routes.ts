@@ -6,6 +6,7 @@ import { addPassword, removePassword } from './credentials.ts';
 import { COLLECTIONS } from './entities.ts';
 import { createFederated, listFederated, oneFederated, removeFederated, updateFederated } from './federated-credentials.ts';
 import { createGroup, updateGroup } from './groups.ts';
+import { addIdentityHeader } from './identity-headers.ts';
 import { addLink, removeLink } from './links.ts';
 import { checkMemberGroups, linked, memberGroups, transitiveMemberOf, transitiveMembers } from './memberships.ts';
 import { remove } from './objects.ts';
@@ -104,6 +105,7 @@ function rowsOf(version: GraphVersion): readonly GraphRow[] {
     writes('DELETE', PRINCIPAL,                                   'administrators', remove(servicePrincipals)),
     writes('POST',   `${PRINCIPAL}/addPassword`,                  'owners too',     addPassword(version, servicePrincipals)),
     writes('POST',   `${PRINCIPAL}/removePassword`,               'owners too',     removePassword(servicePrincipals)),
+    writes('POST',   `${PRINCIPAL}/strongroom.addIdentityHeader`, 'owners too',     addIdentityHeader(version)),
     reads ('GET',    `${PRINCIPAL}/owners`,                       linked(version, servicePrincipals, 'owners', 'owners')),
     writes('POST',   `${PRINCIPAL}/owners/$ref`,                  'owners too',     addLink('owner', servicePrincipals)),
     writes('DELETE', `${PRINCIPAL}/owners/:member/$ref`,          'owners too',     removeLink('owner', servicePrincipals)),

@@ -1,7 +1,7 @@
 // Service principals: as whom an application acts in this directory.
 
 import * as v from 'valibot';
-import { applicationUnknown, graphResourceNotFound, servicePrincipalExists } from '../core/errors-graph.ts';
+import { applicationUnknown, graphResourceNotFound, managedIdentityKept, servicePrincipalExists } from '../core/errors-graph.ts';
 import { reply } from '../core/reply.ts';
 import { operation } from '../core/route.ts';
 import { existing, made } from './answers.ts';
@@ -57,7 +57,7 @@ export const updateServicePrincipal = operation(
       const id = path.id.toLowerCase();
       const row = await writer
         .selectFrom('principals')
-        .select('details_json')
+        .select(['details_json', 'resource_id'])
         .where('id', '=', id)
         .where('kind', '=', 'servicePrincipal')
         .executeTakeFirst();
@@ -71,6 +71,7 @@ export const updateServicePrincipal = operation(
         })
         .where('id', '=', id)
         .execute();
+      if (body.keyCredentials !== undefined && row.resource_id !== null) throw managedIdentityKept();
       if (body.keyCredentials !== undefined) await putCertificates(writer, world, id, body.keyCredentials);
       if (body.accountEnabled === false) await disable(writer, world, id);
       writer.touch(`principal:${id}`);

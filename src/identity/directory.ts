@@ -3,6 +3,7 @@
 import type { Writer } from '../store/store.ts';
 import { LETTERS, randomText } from './grants.ts';
 import { groupsOf } from './groups.ts';
+import { newHeader } from './managed-identities.ts';
 import { forgetFirstSecret } from './open-tenant.ts';
 import { hashSecret } from './secret-hash.ts';
 import { endSessions } from './sessions.ts';
@@ -18,6 +19,7 @@ export function directoryPort({ read, crypto, clock, outside }: Pick<IdentityPar
     newSecret: () => randomText(crypto, LETTERS, SECRET_LENGTH),
     endSessions: (writer: Writer, principalId: string) => endSessions(writer, clock, principalId),
     forgetFirstSecret,
+    newHeader: () => newHeader(crypto),
     trusts: (issuer: string) => outside.trusts(issuer),
   };
 }

@@ -14,6 +14,7 @@ import { forgetRolesWithin } from './authorization/role-assignments.ts';
 import { type GroupRow, groupId, groupNamed } from './group-rows.ts';
 import { REGION_NAMES, regionNamed } from './locations.ts';
 import { softDeleteHsm } from './managed-hsms/delete.ts';
+import { removeIdentitiesOf } from './managed-identities.ts';
 import { acceptedAt, recordResult } from './operations.ts';
 import { ResourceTags, tagsIn } from './tags.ts';
 import type { ArmReads, ArmWrites } from './world.ts';
@@ -128,6 +129,7 @@ export const deleteGroup = operation({ path: GroupPath, ...anything }, async (wo
       .where('subscription_id', '=', place.subscriptionId)
       .where('name_key', '=', known.name_key)
       .execute();
+    await removeIdentitiesOf(writer, world, place);
     await forgetRolesWithin(writer, place.subscriptionId, place.scope);
     return recordResult(writer, world, undefined);
   });

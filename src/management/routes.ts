@@ -9,6 +9,7 @@ import { getHsmKey, getHsmKeyVersion, listHsmKeys, listHsmKeyVersions, putHsmKey
 import { deleteConnection, getConnection, listConnections, putConnection } from './managed-hsms/private-endpoints.ts';
 import { patchHsm, putHsm } from './managed-hsms/put.ts';
 import { checkName, getHsm, listHsms, listPrivateLinkResources, listRegions } from './managed-hsms/read.ts';
+import { deleteIdentity, getIdentity, listIdentities, patchIdentity, putIdentity } from './managed-identities.ts';
 import { cloudMetadata } from './metadata.ts';
 import { operationResult } from './operations.ts';
 import { deleteGroup, getGroup, headGroup, listGroups, patchGroup, putGroup } from './resource-groups.ts';
@@ -54,6 +55,7 @@ const KV = 'providers/Microsoft.KeyVault';
 const HSM = `${GROUP}/${KV}/managedHSMs/:hsm`;
 const DELETED = `${SUB}/${KV}/locations/:location/deletedManagedHSMs/:hsm`;
 const AUTH = 'providers/Microsoft.Authorization';
+const MI = 'providers/Microsoft.ManagedIdentity/userAssignedIdentities';
 
 /** Microsoft.Authorization is the same at every scope. */
 function rolesAt(scope: string): readonly ArmRow[] {
@@ -112,6 +114,12 @@ export const armRows: readonly ArmRow[] = [
   writes('PUT',    `${HSM}/keys/:key`,                        'Microsoft.KeyVault/managedHSMs/keys/write',        putHsmKey),
   reads ('GET',    `${HSM}/keys/:key/versions`,               'Microsoft.KeyVault/managedHSMs/keys/versions/read', listHsmKeyVersions),
   reads ('GET',    `${HSM}/keys/:key/versions/:version`,      'Microsoft.KeyVault/managedHSMs/keys/versions/read', getHsmKeyVersion),
+  looks ('GET',    `${SUB}/${MI}`,                            'Microsoft.ManagedIdentity/userAssignedIdentities/read',   listIdentities),
+  looks ('GET',    `${GROUP}/${MI}`,                          'Microsoft.ManagedIdentity/userAssignedIdentities/read',   listIdentities),
+  reads ('GET',    `${GROUP}/${MI}/:identity`,                'Microsoft.ManagedIdentity/userAssignedIdentities/read',   getIdentity),
+  writes('PUT',    `${GROUP}/${MI}/:identity`,                'Microsoft.ManagedIdentity/userAssignedIdentities/write',  putIdentity),
+  writes('PATCH',  `${GROUP}/${MI}/:identity`,                'Microsoft.ManagedIdentity/userAssignedIdentities/write',  patchIdentity),
+  writes('DELETE', `${GROUP}/${MI}/:identity`,                'Microsoft.ManagedIdentity/userAssignedIdentities/delete', deleteIdentity),
   reads ('POST',   `${SUB}/${KV}/checkMhsmNameAvailability`,  'Microsoft.KeyVault/checkMhsmNameAvailability/read', checkName),
   reads ('GET',    `${SUB}/${KV}/deletedManagedHSMs`,         'Microsoft.KeyVault/deletedManagedHsms/read',       listDeletedHsms),
   reads ('GET',    DELETED,                                   'Microsoft.KeyVault/locations/deletedManagedHsms/read', getDeletedHsm),

@@ -78,11 +78,13 @@ const PROVIDERS: Readonly<Record<string, readonly string[]>> = {
   ],
   'Microsoft.Resources': ['subscriptions', 'resourceGroups', 'resources', 'tenants', 'providers'],
   'Microsoft.Authorization': ['roleAssignments', 'roleDefinitions', 'permissions'],
+  'Microsoft.ManagedIdentity': ['userAssignedIdentities'],
 };
 
 const API_VERSIONS: Readonly<Record<string, readonly string[]>> = {
   'Microsoft.KeyVault': ['2026-04-01', '2026-02-01', '2025-05-01', '2024-11-01', '2023-07-01', '2023-02-01', '2022-07-01', '2021-10-01'],
   'Microsoft.Resources': ['2025-04-01', '2024-11-01', '2022-09-01', '2021-04-01', '2019-11-01'],
+  'Microsoft.ManagedIdentity': ['2024-11-30', '2023-01-31', '2018-11-30'],
   'Microsoft.Authorization': ['2022-04-01', '2020-04-01-preview', '2015-07-01'],
 };
 

@@ -6,6 +6,7 @@ import type { Versions } from '../core/coherence.ts';
 import type { Urls } from '../core/urls.ts';
 import type { Reader, Store } from '../store/store.ts';
 import type { HsmPort } from './hsm-port.ts';
+import type { IdentityPort } from './identity-port.ts';
 
 export interface ManagementParts {
   readonly read: Reader;
@@ -20,6 +21,7 @@ export interface ManagementParts {
 
 /** What the room asks of the directory besides. */
 export interface ManagementRoomParts extends ManagementParts {
+  readonly identities: IdentityPort;
   /** The groups that an object of the directory is in, directly or through other groups: object ids. */
   readonly groupsOf: (objectId: string) => Promise<readonly string[]>;
 }
@@ -43,6 +45,7 @@ export interface ArmReads {
   readonly urls: Urls;
   readonly tenantId: string;
   readonly hsms: HsmPort;
+  readonly identities: IdentityPort;
   readonly groupsOf: ManagementRoomParts['groupsOf'];
   readonly caller: Caller;
   /** Whether the caller may do what the row asks for at this scope: what a list shows, and what it leaves out. */

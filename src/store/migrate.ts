@@ -11,6 +11,7 @@ import { up as grants } from './migrations/0007-grants.ts';
 import { up as armRoleAssignments } from './migrations/0008-arm-role-assignments.ts';
 import { up as evidence } from './migrations/0009-evidence.ts';
 import { up as backups } from './migrations/0010-backups.ts';
+import { up as managedIdentities } from './migrations/0011-managed-identities.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -27,6 +28,7 @@ export const MIGRATIONS: readonly Migration[] = [
   armRoleAssignments,
   evidence,
   backups,
+  managedIdentities,
 ];
 
 /** What this program writes. */

@@ -46,8 +46,8 @@ export interface Tables {
     id: string;
     /** A user, a service principal or an application. */
     object_id: string;
-    kind: 'password' | 'secret' | 'certificate';
-    /** scrypt hash with its parameters for password and secret; the certificate in PEM otherwise. */
+    kind: 'password' | 'secret' | 'certificate' | 'header';
+    /** scrypt hash with its parameters for password and secret; the certificate in PEM; SHA-256 of a managed identity's header. */
     verifier: string;
     display_name: string | null;
     not_before: number;
@@ -161,6 +161,20 @@ export interface Tables {
     description: string | null;
     /** Object id; null for those of the first start. */
     created_by: string | null;
+    created_at: number;
+  };
+
+  /** The resource manager's view of a managed identity; what signs in is the principal. */
+  managed_identities: {
+    subscription_id: string;
+    group_name: string;
+    group_key: string;
+    name: string;
+    name_key: string;
+    location: string;
+    tags_json: string;
+    principal_id: string;
+    client_id: string;
     created_at: number;
   };
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'node:test';
-import { az, azFails, azPlain, type Stage, story, useRecipe } from './azure-cli-stage.ts';
+import { az, azFails, azPlain, type Stage, storyWith, useRecipe } from './azure-cli-stage.ts';
 
 const PASSWORD = 'Correct-horse-4';
 
@@ -12,7 +12,7 @@ const PASSWORD = 'Correct-horse-4';
 type Printed = any;
 
 suite('azure-cli and the directory', () => {
-  const chapter = story('az-directory');
+  const chapter = storyWith(['--identity-port', '0'], 'az-directory');
 
   chapter('users are made, found, changed and removed', async (on) => {
     for (const who of [on, elsewhere(on)]) await useRecipe(who);
@@ -119,6 +119,30 @@ suite('azure-cli and the directory', () => {
     await azPlain(on, 'ad', 'sp', 'delete', '--id', principal.id);
     await azPlain(on, 'ad', 'app', 'delete', '--id', application.id);
     assert.deepEqual(await az(on, 'ad', 'app', 'list', '--display-name', 'whole'), []);
+  });
+
+  chapter('a managed identity is made, and a program that has its header signs in as it', async (on) => {
+    await azPlain(on, 'group', 'create', '--name', 'identities', '--location', 'norwayeast');
+    const made = await az(on, 'identity', 'create', '--name', 'worker', '--resource-group', 'identities', '--tags', 'a=b');
+    assert.equal((await az(on, 'identity', 'show', '--name', 'worker', '--resource-group', 'identities')).clientId, made.clientId);
+    assert.deepEqual(idsOf(await az(on, 'identity', 'list')), [made.id]);
+    const { graph, identity } = on.service.connection;
+    const url = `${graph}v1.0/servicePrincipals/${made.principalId}/strongroom.addIdentityHeader`;
+    const { header } = await az(on, 'rest', '--method', 'post', '--url', url, '--resource', graph, '--body', '{}');
+    const program = elsewhere(on);
+    const environment = { ...program.environment, IDENTITY_ENDPOINT: `${identity}msi/token`, IDENTITY_HEADER: header };
+    const accounts = await az({ ...program, environment }, 'login', '--identity', '--allow-no-subscriptions');
+    assert.equal(accounts[0].tenantId, on.service.connection.tenantId);
+    const token = await az(
+      { ...program, environment },
+      'account',
+      'get-access-token',
+      '--resource',
+      on.service.connection.managedHsmResource,
+    );
+    assert.equal(JSON.parse(Buffer.from(token.accessToken.split('.')[1], 'base64url').toString()).oid, made.principalId);
+    await azPlain(on, 'identity', 'delete', '--name', 'worker', '--resource-group', 'identities');
+    assert.deepEqual(await az(on, 'identity', 'list'), []);
   });
 
   chapter('who is no administrator of the directory is refused in the words of Graph', async (on) => {

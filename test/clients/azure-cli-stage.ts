@@ -19,11 +19,16 @@ export type Chapter = (title: string, tell: (on: Stage) => Promise<void>, needs?
 
 /** Opens a stage for one story (inside its suite) with the HSMs that it is about: each chapter is a test of its own and needs the ones before it. */
 export function story(...hsms: readonly string[]): Chapter {
+  return storyWith([], ...hsms);
+}
+
+/** The same with flags of `start`. */
+export function storyWith(flags: readonly string[], ...hsms: readonly string[]): Chapter {
   let stage: Stage | string = 'not begun';
   let failed = false;
 
   before(async () => {
-    stage = await setStage(hsms);
+    stage = await setStage(flags, hsms);
   });
   after(async () => {
     if (typeof stage === 'string') return;
@@ -54,11 +59,11 @@ export async function useRecipe(on: Stage): Promise<void> {
 }
 
 /** The stage, or why there is none. */
-async function setStage(hsms: readonly string[]): Promise<Stage | string> {
+async function setStage(flags: readonly string[], hsms: readonly string[]): Promise<Stage | string> {
   const [cli, certificates] = [await azureCli(), await openssl()];
   if ('missing' in cli) return cli.missing;
   if ('missing' in certificates) return certificates.missing;
-  const service = await startService();
+  const service = await startService(flags);
   const names = await resolving(
     hsms.map((name) => hsmHost(service.connection, name)),
     service.folder,

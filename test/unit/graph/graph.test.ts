@@ -218,6 +218,7 @@ type Graph = (method: string, target: string, request?: { caller?: Caller; body?
 const unused = {
   hashSecret: () => Promise.reject(new Error('not here')),
   newSecret: () => '',
+  newHeader: () => ({ header: '', verifier: '' }),
   trusts: () => false,
   endSessions: () => Promise.reject(new Error('not here')),
   forgetFirstSecret: () => Promise.reject(new Error('not here')),
