@@ -118,12 +118,6 @@ export function propertyInvalid(property: string, words: readonly string[]): Fai
   return new Failure(400, '400', `${property} property is invalid. Supported values are : ${words.join(', ')}`);
 }
 
-/** The words of the data plane, for keys that are managed through the resource manager. */
-export function armClientNotAuthorized(address: string): Failure {
-  const message = `Client address (${address}) is not authorized and caller is not a trusted service.`;
-  return new Failure(403, 'Forbidden', message, { inner: 'ForbiddenByFirewall' });
-}
-
 export function locksItselfOut(address: string): Failure {
   const message = `These network rules shut out the address that this request comes from (${address}), and the HSM is not activated yet: whoever is shut out cannot activate it. Activate it first, or add the address to ipRules, or, if it is to be activated from elsewhere, repeat the request with acknowledge=locked-out in its query.`;
   return new Failure(400, 'NetworkRulesLockOut', message);

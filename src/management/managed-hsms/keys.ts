@@ -1,7 +1,7 @@
 // Keys of a managed HSM through the resource manager: made when they are absent, and looked at. The HSM's own setting decides whether this is open at all.
 
 import * as v from 'valibot';
-import { armClientNotAuthorized } from '../../core/errors-arm.ts';
+import { clientNotAuthorized } from '../../core/errors-keyvault.ts';
 import { admission } from '../../core/network-rules.ts';
 import { operation } from '../../core/route.ts';
 import type { ManagerKey, ManagerKeyPage } from '../hsm-port.ts';
@@ -62,7 +62,7 @@ export const putHsmKey = operation(
 async function openHsm(world: ArmReads, name: string, address: string): Promise<HsmRow> {
   const row = await liveHsm(world, name);
   const settings = settingsOf(row);
-  if (settings.networkAcls.bypass === 'None' && !admission(networkRulesOf(settings))(address)) throw armClientNotAuthorized(address);
+  if (settings.networkAcls.bypass === 'None' && !admission(networkRulesOf(settings))(address)) throw clientNotAuthorized(address);
   return row;
 }
 
