@@ -17,6 +17,7 @@ const Case = v.object({
   result: v.picklist(['valid', 'invalid', 'acceptable']),
   key: Hex,
   iv: Hex,
+  aad: Hex,
   msg: Hex,
   ct: Hex,
   sig: Hex,
@@ -25,7 +26,9 @@ const Case = v.object({
 });
 const Group = v.object({
   keySize: v.optional(v.number(), 0),
+  ivSize: v.optional(v.number(), 0),
   tagSize: v.optional(v.number(), 0),
+  sha: v.optional(v.string(), ''),
   publicKeyDer: Hex,
   privateKeyPkcs8: Hex,
   privateKeyJwk: v.optional(Jwk),
@@ -45,8 +48,13 @@ export function readWycheproof(name: string): v.InferOutput<typeof File> {
 export const WYCHEPROOF: readonly { readonly file: string; readonly algorithms: readonly string[] }[] = [
   { file: 'aes_cbc_pkcs5',                algorithms: ['A128CBCPAD', 'A192CBCPAD', 'A256CBCPAD'] },
   { file: 'aes_kwp',                      algorithms: ['CKM_AES_KEY_WRAP_PAD', 'A128KWPAD', 'A192KWPAD', 'A256KWPAD'] },
+  { file: 'aes_wrap',                     algorithms: ['A128KW', 'A192KW', 'A256KW', 'CKM_AES_KEY_WRAP'] },
+  { file: 'aes_gcm',                      algorithms: ['A128GCM', 'A192GCM', 'A256GCM'] },
   { file: 'hmac_sha256',                  algorithms: ['HS256'] },
   { file: 'rsa_oaep_2048_sha1_mgf1sha1',  algorithms: ['RSA-OAEP'] },
+  { file: 'rsa_oaep_2048_sha256_mgf1sha256', algorithms: ['RSA-OAEP-256'] },
+  { file: 'rsa_pkcs1_2048',               algorithms: ['RSA1_5'] },
+  { file: 'rsa_pkcs1_2048_sig_gen',       algorithms: ['RS256', 'RS384', 'RS512'] },
   { file: 'rsa_pss_2048_sha256_mgf1_32',  algorithms: ['PS256'] },
   { file: 'ecdsa_secp256r1_sha256_p1363', algorithms: ['ES256'] },
   { file: 'ecdsa_secp256k1_sha256_p1363', algorithms: ['ES256K'] },
