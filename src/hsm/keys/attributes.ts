@@ -28,3 +28,8 @@ function areTags(value: unknown): boolean {
 function tagLimit(): string {
   return `Property tags is not valid: at most ${TAGS} tags, each with a name and a value of at most ${TAG_LENGTH} characters.`;
 }
+
+/** Some clients write `null` where they mean nothing. */
+export function isGiven<Value>(value: Value | null | undefined): value is Value {
+  return value !== null && value !== undefined;
+}

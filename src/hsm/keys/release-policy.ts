@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { fromBase64url, toBase64url } from '../../core/encoding.ts';
 import { badParameter, immutableReleasePolicy } from '../../core/errors-keyvault.ts';
 import type { ReleaseTerms } from '../../crypto/types.ts';
+import { isGiven } from './attributes.ts';
 import { isSecure, type KeyOp } from './key-ops.ts';
 import { type Policy, policyText, readPolicy } from './policy-grammar.ts';
 
@@ -78,8 +79,4 @@ export function termsOf({ exportable, policy }: Release): ReleaseTerms | undefin
 /** The policy in its own language. */
 export function conditionsOf({ data }: ReleasePolicy): Policy {
   return readPolicy(Buffer.from(data, 'base64url'));
-}
-
-function isGiven<Value>(value: Value | null | undefined): value is Value {
-  return value !== null && value !== undefined;
 }

@@ -5,7 +5,7 @@ import { seconds } from '../../core/clock.ts';
 import { badParameter, keyNotFound } from '../../core/errors-keyvault.ts';
 import { operation } from '../../core/route.ts';
 import type { ActiveWrites } from '../world.ts';
-import { Attributes, Tags } from './attributes.ts';
+import { Attributes, isGiven, Tags } from './attributes.ts';
 import { keyBundle } from './bundles.ts';
 import { readVersion } from './cache.ts';
 import { isSecure, type KeyOp, KeyOps, keyOpsFor } from './key-ops.ts';
@@ -71,9 +71,4 @@ function releaseChange(
   const { domain, identity, terms } = atRest;
   const sealed = crypto.adopt(domain, atRest, identity, identity, { origin: terms.origin, release: termsOf(changed) });
   return { sealed, release_policy_json: JSON.stringify(changed.policy) };
-}
-
-/** Some clients write `null` where they mean nothing. */
-function isGiven<Value>(value: Value | null | undefined): value is Value {
-  return value !== null && value !== undefined;
 }
