@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
-import { eventsOf } from './audit/event.ts';
+import { openEvents } from './audit/event.ts';
 import { Gate } from './audit/gate.ts';
 import { auditFigures, auditNotes } from './audit/health.ts';
 import { type Audit, auditFolder, CHAIN, openAudit } from './audit/open-audit.ts';
@@ -16,7 +16,7 @@ import { openBackups } from './backup-crew.ts';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import type { Config } from './config.ts';
 import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
-import { noRecorder, type ReadRecords } from './core/audit.ts';
+import { type AboutWhom, noRecorder, type ReadRecords } from './core/audit.ts';
 import { type Clock, newClockOffset, sharedClock, systemClock } from './core/clock.ts';
 import { type Tag, Versions } from './core/coherence.ts';
 import { Failure } from './core/failure.ts';
@@ -78,6 +78,7 @@ export interface HouseParts {
   readonly issuerKeys: IssuerKeys;
   readonly signers: Signers;
   readonly records: ReadRecords | undefined;
+  readonly about?: AboutWhom | undefined;
   readonly backups?: Backups;
   readonly outside: OutsideIssuers;
 }
@@ -262,7 +263,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
         troubled: (error) => log.error({ err: error }, 'a backup or restore met what it should not have'),
       },
     );
-    const house = { ...parts, write: audit?.write ?? store.write, tenantId, backups: backups.port, outside };
+    const house = { ...parts, write: audit?.write ?? store.write, about: audit?.about, tenantId, backups: backups.port, outside };
     const rooms = buildRooms(house);
     const data: WorkerData = {
       ...shared,
@@ -506,7 +507,11 @@ async function openIdentity(
   const recorder =
     audit === undefined || auditGate === undefined
       ? noRecorder
-      : openRecorder({ eventOf: eventsOf(tenantId, () => undefined), gate: new Gate(auditGate), hand: (events) => audit.append(events) });
+      : openRecorder({
+          events: openEvents({ tenantId, clock, placeAt: () => undefined }),
+          gate: new Gate(auditGate),
+          hand: (events) => audit.append(events),
+        });
   return openIdentityPort(identityPort, { answer: identityAnswers({ ...house, imds }), recorder, clock, log }).catch((cause: unknown) => {
     throw portTaken(cause, identityPort, '127.0.0.1', '--identity-port');
   });

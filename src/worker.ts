@@ -2,7 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
-import { eventsOf } from './audit/event.ts';
+import { openEvents } from './audit/event.ts';
 import { Gate } from './audit/gate.ts';
 import { auditFolder, CHAIN } from './audit/open-audit.ts';
 import { openPlaces } from './audit/places.ts';
@@ -46,7 +46,7 @@ let door: Door | undefined;
 function recorder({ auditGate }: WorkerData): Recorder {
   if (auditGate === undefined) return noRecorder;
   return openRecorder({
-    eventOf: eventsOf(tenantId, openPlaces(read, versions, HSMS_TAG)),
+    events: openEvents({ tenantId, clock, placeAt: openPlaces(read, versions, HSMS_TAG) }),
     gate: new Gate(auditGate),
     hand: (events) => main.ask('record', events),
   });

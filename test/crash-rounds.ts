@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { ConnectionFile } from '../src/connection-file.ts';
 import { signIn } from './clients/plain.ts';
 import { activatedFor } from './clients/ready.ts';
-import { Belonging, provenWhole, startAgain, workUntilKilled } from './crash.ts';
+import { Belonging, provenRecorded, provenWhole, startAgain, workUntilKilled } from './crash.ts';
 import { randomFrom } from './fuzz/random.ts';
 
 export interface Rounds {
@@ -39,6 +39,7 @@ export async function crashRounds({ rounds, seed, say }: Rounds): Promise<Outcom
       outcome.answered += await workUntilKilled(running, HSM, belongings, { after: random.below(LONGEST_ROUND), random });
       outcome.cutOff += belongings.filter(({ pending }) => pending !== undefined).length;
       provenWhole(dataFolder);
+      await provenRecorded(dataFolder);
       running = await startAgain(dataFolder);
       await settleAll(running.connection, belongings);
       if (round % 50 === 0) say(`${round} rounds, ${outcome.answered} steps answered, ${outcome.cutOff} cut off`);

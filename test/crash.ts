@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
+import { runAuditCommand } from '../src/audit-command.ts';
 import { type ConnectionFile, readConnectionFile } from '../src/connection-file.ts';
 import { databaseFile } from '../src/store/embedded.ts';
 import { type Answer, type Plain, signIn } from './clients/plain.ts';
@@ -206,6 +207,14 @@ export function provenWhole(dataFolder: string): void {
   } finally {
     database.close();
   }
+}
+
+/** The audit record's opinion of itself: as `./strongroom audit verify` has it. */
+export async function provenRecorded(dataFolder: string): Promise<void> {
+  let said = '';
+  const take = (text: string): string => (said += text);
+  if ((await runAuditCommand(['verify', '--data', dataFolder], take, take)) !== 0)
+    throw new Refusal(`the audit record is not whole: ${said}`);
 }
 
 /** Clients work until the service is killed under them after this many milliseconds; returns how many steps were answered. */

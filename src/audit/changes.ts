@@ -2,12 +2,14 @@
 // the one there is not the other. From the store it goes into the chain, and leaves the store when it is there.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { type CallFacts, decisionOn, type Outcome, reasonOf } from '../core/audit.ts';
+import { randomUUID } from 'node:crypto';
+import { type AboutWhom, type CallFacts, type Deed, decisionOn, type Outcome, reasonOf } from '../core/audit.ts';
+import { anonymous } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/failure.ts';
 import { isReply } from '../core/reply.ts';
 import type { Store, Writer } from '../store/store.ts';
-import type { EventOf } from './event.ts';
+import type { Events } from './event.ts';
 import type { Gate } from './gate.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -17,7 +19,7 @@ export interface ChangesParts {
   readonly ledger: Ledger;
   readonly gate: Gate;
   readonly clock: Clock;
-  readonly eventOf: EventOf;
+  readonly events: Events;
 }
 
 export interface Changes {
@@ -25,6 +27,8 @@ export interface Changes {
   readonly write: Store['write'];
   /** Runs a call and records it. Rejects with auditUnavailable when it changed nothing and its record could not be kept. */
   recorded<Result>(facts: CallFacts, run: () => Promise<Result>): Promise<Result>;
+  /** During a recorded call: whom it is about. */
+  readonly about: AboutWhom;
   /** These records came into the chain by another way: the store may let them go. */
   arrived(requestIds: readonly string[]): void;
   /** Takes records out of the store that the chain has by now, and brings those into the chain that it could not take before. */
@@ -33,7 +37,7 @@ export interface Changes {
 
 /** A call under way. */
 interface Change {
-  readonly facts: CallFacts;
+  facts: CallFacts;
   /** Whether something was committed, and so its record with it. */
   isKept: boolean;
 }
@@ -41,7 +45,7 @@ interface Change {
 /** At a time; the rest waits for the next commit. */
 const MOST_TAKEN = 200;
 
-export function openChanges({ store, chain, ledger, gate, clock, eventOf }: ChangesParts): Changes {
+export function openChanges({ store, chain, ledger, gate, clock, events }: ChangesParts): Changes {
   const calls = new AsyncLocalStorage<Change>();
   /** Request ids of records that the chain has, and the store still too. */
   const inChain = new Set<string>();
@@ -50,14 +54,15 @@ export function openChanges({ store, chain, ledger, gate, clock, eventOf }: Chan
 
   async function write<Result>(job: (writer: Writer) => Promise<Result>): Promise<Result> {
     const change = calls.getStore();
-    if (change === undefined) return store.write(job);
-    const { result, taken } = await store.write(async (writer) => {
-      const result = await job(writer);
-      await keep(writer, change.facts);
-      return { result, taken: await take(writer) };
+    const { result, taken, deeds } = await store.write(async (writer) => {
+      const deeds: CallFacts[] = [];
+      const result = await job({ ...writer, note: (deed) => deeds.push(factsOf(deed, clock.now())) });
+      for (const facts of change === undefined ? deeds : [change.facts]) await keep(writer, facts);
+      return { result, deeds, taken: change === undefined ? [] : await take(writer) };
     });
-    change.isKept = true;
     for (const id of taken) inChain.delete(id);
+    if (change === undefined) for (const facts of deeds) await finish({ facts, isKept: true }, DONE);
+    else change.isKept = true;
     return result;
   }
 
@@ -87,7 +92,7 @@ export function openChanges({ store, chain, ledger, gate, clock, eventOf }: Chan
   }
 
   async function finish({ facts, isKept }: Change, outcome: Outcome): Promise<void> {
-    const event = await eventOf(facts, outcome);
+    const event = await events.of(facts, outcome);
     if (isKept) void hand(facts.requestId, event);
     else if (event !== undefined) await ledger.append([event]);
   }
@@ -105,6 +110,10 @@ export function openChanges({ store, chain, ledger, gate, clock, eventOf }: Chan
   return {
     write,
     recorded,
+    about: (objectId) => {
+      const change = calls.getStore();
+      if (change !== undefined) change.facts = { ...change.facts, subject: objectId };
+    },
     arrived: (ids) => {
       for (const id of ids) inChain.add(id);
     },
@@ -113,10 +122,35 @@ export function openChanges({ store, chain, ledger, gate, clock, eventOf }: Chan
         const [...waiting] = owed;
         owed.clear();
         await Promise.all(waiting.map(([id, event]) => hand(id, event)));
+        await ledger.append(events.overdue());
       }
       if (inChain.size === 0) return;
       for (const id of await store.write(take)) inChain.delete(id);
     },
+  };
+}
+
+const DONE: Outcome = { decision: 'allowed', status: 200, reason: undefined, duration: 0 };
+
+/** The record of what nobody asked for: it was due. */
+function factsOf({ operation, hsm, key }: Deed, time: number): CallFacts {
+  return {
+    requestId: randomUUID(),
+    time,
+    room: 'hsm',
+    operation,
+    action: '',
+    scope: key === undefined ? '/' : `/keys/${key}`,
+    apiVersion: undefined,
+    host: hsm.toLowerCase(),
+    origin: '',
+    method: '',
+    path: '',
+    named: key === undefined ? {} : { name: key },
+    address: '',
+    client: 'the service itself: it was due',
+    correlationId: undefined,
+    caller: anonymous,
   };
 }
 

@@ -3,6 +3,8 @@
 
 import type { CallFacts, Outcome } from '../core/audit.ts';
 import type { Caller } from '../core/caller.ts';
+import type { Clock } from '../core/clock.ts';
+import { openFlood } from './flood.ts';
 
 /** The HSM that a call came to, as the resource manager knows it. */
 export interface HsmPlace {
@@ -24,14 +26,32 @@ const CATEGORIES: Readonly<Record<CallFacts['room'], string>> = {
 /** What a client says of itself is cut here, and so is a path. */
 const LONGEST_TEXT = 512;
 
-/** The event of a call as JSON text in one line; undefined when such an outcome is no decision. */
-export type EventOf = (facts: CallFacts, outcome: Outcome) => Promise<string | undefined>;
+/** Makes the events of one thread. */
+export interface Events {
+  /** The event of a call as JSON text in one line; undefined when it has none of its own: it was no decision, or one refusal too many. */
+  of(facts: CallFacts, outcome: Outcome): Promise<string | undefined>;
+  /** Events that count what had none of its own, once their minute is over. */
+  overdue(): readonly string[];
+}
 
-/** `placeAt`: which HSM a host name belongs to. */
-export function eventsOf(tenantId: string, placeAt: (host: string) => Promise<HsmPlace | undefined> | HsmPlace | undefined): EventOf {
-  return async (facts, outcome) => {
-    if (isNoDecision(outcome)) return undefined;
-    return eventText(tenantId, facts, outcome, facts.room === 'hsm' ? await placeAt(facts.host) : undefined);
+export interface EventsParts {
+  readonly tenantId: string;
+  readonly clock: Clock;
+  /** Which HSM a host name belongs to. */
+  readonly placeAt: (host: string) => Promise<HsmPlace | undefined> | HsmPlace | undefined;
+}
+
+export function openEvents({ tenantId, clock, placeAt }: EventsParts): Events {
+  const flood = openFlood();
+  return {
+    of: async (facts, outcome) => {
+      if (isNoDecision(outcome) || !flood.admits(facts, outcome)) return undefined;
+      return eventText(tenantId, facts, outcome, facts.room === 'hsm' ? await placeAt(facts.host) : undefined);
+    },
+    overdue: () => {
+      const now = clock.now();
+      return flood.take(now).map((repeated) => ownEventText(tenantId, now, 'RefusalsRepeated', { ...repeated }));
+    },
   };
 }
 
@@ -69,14 +89,15 @@ export function eventText(tenantId: string, facts: CallFacts, outcome: Outcome, 
 }
 
 function propertiesOf(facts: CallFacts, { decision }: Outcome, place: HsmPlace | undefined): string {
-  const { requestId, method, operation, action, scope, named, caller } = facts;
+  const { requestId, method, operation, action, scope, named, caller, subject } = facts;
   const who = caller.kind === 'anonymous' ? '' : `,"caller":"${caller.objectId}","callerType":"${caller.kind}"`;
   const key = named.name === undefined || facts.room !== 'hsm' ? '' : `,"key":${quoted(cut(named.name))}`;
   const version = named.version === undefined || facts.room !== 'hsm' ? '' : `,"keyVersion":${quoted(cut(named.version))}`;
+  const about = subject === undefined ? '' : `,"subject":"${subject}"`;
   const tried = facts.room === 'hsm' && decision === 'not authenticated' ? `,"attempted":${quoted(operation)}` : '';
   return (
     `${place === undefined ? '' : `${place.properties},`}"requestId":"${requestId}","method":"${method}","decision":"${decision}",` +
-    `"action":${quoted(action)},"scope":${quoted(cut(scope))}${who}${key}${version}${tried}`
+    `"action":${quoted(action)},"scope":${quoted(cut(scope))}${who}${about}${key}${version}${tried}`
   );
 }
 

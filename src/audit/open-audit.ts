@@ -9,7 +9,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Tag, Versions } from '../core/coherence.ts';
 import type { Store } from '../store/store.ts';
 import { type Changes, openChanges } from './changes.ts';
-import { eventsOf, ownEventText } from './event.ts';
+import { openEvents, ownEventText } from './event.ts';
 import type { SinkState } from './follower.ts';
 import { openFollowers } from './followers.ts';
 import { Gate } from './gate.ts';
@@ -98,10 +98,10 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
     },
   });
   await ledger.open();
-  const eventOf = eventsOf(tenantId, openPlaces(store.read, parts.versions, parts.hsmsTag));
-  const changes = openChanges({ store, chain: CHAIN, ledger, gate, clock, eventOf });
-  const append = (events: readonly string[]): Promise<void> => ledger.append(events);
-  await settleChanges({ read: store.read, folder, chain: CHAIN, eventOf, append }).then(changes.arrived, (error: unknown) =>
+  const events = openEvents({ tenantId, clock, placeAt: openPlaces(store.read, parts.versions, parts.hsmsTag) });
+  const changes = openChanges({ store, chain: CHAIN, ledger, gate, clock, events });
+  const append = (lines: readonly string[]): Promise<void> => ledger.append(lines);
+  await settleChanges({ read: store.read, folder, chain: CHAIN, events, append }).then(changes.arrived, (error: unknown) =>
     log.error({ err: error }, 'records of changes wait in the store; the next start tries to bring them into the chain again'),
   );
   const followers = await openFollowers({ sinks, folder, chain: CHAIN, ledger, store, clock, log });

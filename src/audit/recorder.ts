@@ -2,11 +2,11 @@
 // gathers meanwhile. A sync costs as much as several calls, so a batch waits, a moment at most, for as many calls as have lately come at once.
 
 import type { Recorder } from '../core/audit.ts';
-import type { EventOf } from './event.ts';
+import type { Events } from './event.ts';
 import type { Gate } from './gate.ts';
 
 export interface RecorderParts {
-  readonly eventOf: EventOf;
+  readonly events: Events;
   readonly gate: Gate;
   /** Takes events, a line each, and resolves when they are on disk. */
   readonly hand: (events: readonly string[]) => Promise<unknown>;
@@ -19,8 +19,9 @@ interface Batch {
 
 /** Milliseconds that a batch waits for calls that do not come. */
 const LONGEST_WAIT = 1;
+const OVERDUE_EVERY = 10_000;
 
-export function openRecorder({ eventOf, gate, hand }: RecorderParts): Recorder {
+export function openRecorder({ events, gate, hand }: RecorderParts): Recorder {
   let gathering: Batch | undefined;
   /** Calls whose batch is on its way. */
   let away = 0;
@@ -69,10 +70,16 @@ export function openRecorder({ eventOf, gate, hand }: RecorderParts): Recorder {
     else if (gathered > 0) begin();
   }
 
+  // What was left out for being too much is counted later, and nobody waits for that.
+  setInterval(() => {
+    const overdue = events.overdue();
+    if (overdue.length > 0 && gate.isOpen) hand(overdue).catch(() => undefined);
+  }, OVERDUE_EVERY).unref();
+
   return {
     prove: () => gate.prove(),
     record: async (facts, outcome) => {
-      const event = await eventOf(facts, outcome);
+      const event = await events.of(facts, outcome);
       if (event !== undefined) await add(event);
     },
   };

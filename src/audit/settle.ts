@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import type { CallFacts } from '../core/audit.ts';
 import type { Reader } from '../store/store.ts';
 import { segmentName } from './chain.ts';
-import type { EventOf } from './event.ts';
+import type { Events } from './event.ts';
 import { segmentNumbers } from './segments.ts';
 
 interface SettleParts {
   readonly read: Reader;
   readonly folder: string;
   readonly chain: string;
-  readonly eventOf: EventOf;
+  readonly events: Events;
   readonly append: (events: readonly string[]) => Promise<void>;
 }
 
@@ -20,7 +20,7 @@ interface SettleParts {
 const UNKNOWN_ANSWER = 'the change was made; the service ended before its answer was recorded';
 
 /** The request ids of all such records: the chain has them when this resolves, and the store may let them go. */
-export async function settleChanges({ read, folder, chain, eventOf, append }: SettleParts): Promise<readonly string[]> {
+export async function settleChanges({ read, folder, chain, events, append }: SettleParts): Promise<readonly string[]> {
   const rows = await read.selectFrom('audit_changes').selectAll().where('chain', '=', chain).orderBy('after_sequence').execute();
   const [oldest] = rows;
   if (oldest === undefined) return [];
@@ -29,7 +29,7 @@ export async function settleChanges({ read, folder, chain, eventOf, append }: Se
   for (const { request_id, facts_json } of rows) {
     if (known.has(request_id)) continue;
     const facts: CallFacts = JSON.parse(facts_json);
-    const event = await eventOf(facts, { decision: 'allowed', status: 0, reason: UNKNOWN_ANSWER, duration: 0 });
+    const event = await events.of(facts, { decision: 'allowed', status: 0, reason: UNKNOWN_ANSWER, duration: 0 });
     if (event !== undefined) await append([event]);
   }
   return ids;

@@ -42,6 +42,20 @@ export interface CallFacts {
   /** What the client calls this call, or the undertaking it belongs to. */
   readonly correlationId: string | undefined;
   readonly caller: Caller;
+  /** Object id of whoever a call is about that comes before anybody is known: the account of a sign-in. */
+  readonly subject?: string | undefined;
+}
+
+/** During a call: tells whom it is about. */
+export type AboutWhom = (objectId: string) => void;
+
+/** What the service does by itself because it is due, inside the transaction that does it. */
+export interface Deed {
+  /** `KeyRotateIfDue`: the record's operationName. */
+  readonly operation: string;
+  /** The name of the HSM. */
+  readonly hsm: string;
+  readonly key?: string | undefined;
 }
 
 /** What became of it. */

@@ -161,11 +161,17 @@ export function downloadUnderWay(): Failure {
 
 /** Confirming HSMs whose time has come are active. */
 export async function activateConfirmed({ read, write, clock }: HsmWriteParts): Promise<void> {
-  const due = await read.selectFrom('hsms').select('id').where('state', '=', 'confirming').where('active_at', '<=', clock.now()).execute();
+  const due = await read
+    .selectFrom('hsms')
+    .select(['id', 'name'])
+    .where('state', '=', 'confirming')
+    .where('active_at', '<=', clock.now())
+    .execute();
   if (due.length === 0) return;
   await write(async (writer) => {
     const ids = due.map(({ id }) => id);
     await writer.updateTable('hsms').set({ state: 'active' }).where('id', 'in', ids).where('state', '=', 'confirming').execute();
+    for (const { name } of due) writer.note({ operation: 'SecurityDomainActivate', hsm: name });
     writer.touch(HSMS_TAG);
   });
 }

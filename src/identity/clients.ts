@@ -108,6 +108,7 @@ export async function provenClient(
     return { client, proof: '0' };
   }
   const { application } = client;
+  world.about(application.id);
   const objects = await objectsOf(world.read, application);
   if (assertion !== undefined) {
     const check = () => checkAssertion(world, { appId: application.appId, objects }, assertion, presented.assertionType, visit.origin);

@@ -13,7 +13,7 @@ import type { IdentityParts, IdentityReads } from './world.ts';
 
 /** Builds the room for one thread; without `write` its tables are admitted here and run on the main thread. */
 export function identityRoom(parts: IdentityParts): Room {
-  const { read, crypto, clock, urls, tenantId, outside, write = refuseToWrite } = parts;
+  const { read, crypto, clock, urls, tenantId, outside, write = refuseToWrite, about = () => undefined } = parts;
   const throttle = newThrottle(clock);
   const currentKey = currentSigningKey(parts);
   let domain: string | undefined;
@@ -31,7 +31,7 @@ export function identityRoom(parts: IdentityParts): Room {
 
   const rows = serveRows(identityRows, {
     read: (row, visit) => reading(row.guard, visit.path),
-    write: async (row, visit) => ({ ...(await reading(row.guard, visit.path)), write, throttle, currentKey }),
+    write: async (row, visit) => ({ ...(await reading(row.guard, visit.path)), write, throttle, currentKey, about }),
     audit: (row) => ({ operation: operationName(row), action: row.action, record: recordOf(row.mode), scope: () => '/' }),
   });
   return { name: 'identity', dialect: 'oauth', rows };

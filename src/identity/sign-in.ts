@@ -12,6 +12,7 @@ import type { IdentityWrites } from './world.ts';
 export async function signInUser(world: IdentityWrites, userName: string, password: string, address: string): Promise<UserPrincipal> {
   const user = await world.throttle(userName, address, async () => {
     const named = await userByName(world.read, userName);
+    if (named !== undefined) world.about(named.id);
     const found = await checkSecret(world.read, world.clock, named === undefined ? [] : [named.id], 'password', password);
     if (named === undefined || found !== 'right') throw invalidPassword();
     return named;

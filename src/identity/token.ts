@@ -175,6 +175,7 @@ function answerUser(
 
 /** The user behind a grant, unless what the grant comes from has ended since. */
 async function userOf(world: IdentityWrites, grant: { readonly principalId: string; readonly session: number }): Promise<UserPrincipal> {
+  world.about(grant.principalId);
   const user = await principalById(world.read, grant.principalId);
   if (user?.kind !== 'user') throw refreshTokenInvalid();
   if (!user.enabled) throw userDisabled();

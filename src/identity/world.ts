@@ -1,5 +1,6 @@
 // What the login room is built from, and the proven things that its operations work with.
 
+import type { AboutWhom } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Versions } from '../core/coherence.ts';
 import type { Urls } from '../core/urls.ts';
@@ -28,6 +29,8 @@ export interface IdentityParts extends Omit<TenantParts, 'write'> {
   readonly write: Store['write'] | undefined;
   readonly tenantId: string;
   readonly outside: OutsideIssuers;
+  /** Left out where nothing is recorded. */
+  readonly about?: AboutWhom | undefined;
 }
 
 /** The world of an operation that reads: discovery documents, keys, pages. */
@@ -46,4 +49,6 @@ export interface IdentityWrites extends IdentityReads {
   readonly write: Store['write'];
   readonly throttle: Throttle;
   readonly currentKey: CurrentKey;
+  /** For the record: whose sign-in this is, also when it fails. */
+  readonly about: AboutWhom;
 }

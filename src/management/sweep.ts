@@ -14,11 +14,13 @@ export async function sweepManagement(parts: ManagementWriteParts): Promise<void
       // Asked again: it may have been recovered since.
       const still = await writer
         .selectFrom('managed_hsms')
-        .select('id')
+        .select('name')
         .where('id', '=', id)
         .where('scheduled_purge_at', '<=', now)
         .executeTakeFirst();
-      if (still !== undefined) await purge(writer, parts, id);
+      if (still === undefined) return;
+      await purge(writer, parts, id);
+      writer.note({ operation: 'ManagedHsmPurgeIfDue', hsm: still.name });
     });
   }
   const old = await read

@@ -1,6 +1,7 @@
 // What rooms see of the database: a Reader anywhere, a Writer only inside a transaction. No engine is named here.
 
 import type { Kysely } from 'kysely';
+import type { Deed } from '../core/audit.ts';
 import type { Tag } from '../core/coherence.ts';
 import type { Tables } from './schema.ts';
 
@@ -9,6 +10,8 @@ export type Reader = Pick<Kysely<Tables>, 'selectFrom'>;
 export interface Writer extends Pick<Kysely<Tables>, 'selectFrom' | 'insertInto' | 'updateTable' | 'deleteFrom'> {
   /** Says what this transaction changed, so that every thread's caches drop it before the change is answered. */
   touch(tag: Tag): void;
+  /** Says what the service did by itself in this transaction, so that it is recorded with it. */
+  note(deed: Deed): void;
 }
 
 export interface Store {

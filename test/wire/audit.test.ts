@@ -132,6 +132,35 @@ test('changes in the resource manager and sign-ins are recorded too, and what is
   assert.ok(events().every((event) => event.properties.requestId !== read.headers['x-ms-request-id']));
 });
 
+test('a sign-in says whose it is, also when the password is wrong', async () => {
+  const { tenantId, authorityHost, user, servicePrincipal } = house.connection;
+  const attempt = async (form: Record<string, string>): Promise<Json> => {
+    const body = new URLSearchParams({ scope: 'openid', ...form }).toString();
+    const [record] = await recordsOf(await house.call('POST', `${authorityHost}${tenantId}/oauth2/v2.0/token`, { body }));
+    return [record.httpStatusCode, record.properties.subject];
+  };
+  const asUser = { grant_type: 'password', client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', username: user.userPrincipalName };
+  assert.deepEqual(await attempt({ ...asUser, password: user.password }), [200, user.objectId]);
+  assert.deepEqual(await attempt({ ...asUser, password: 'wrong' }), [400, user.objectId]);
+  assert.deepEqual(await attempt({ ...asUser, username: 'nobody@example.org', password: 'wrong' }), [400, undefined]);
+  const asApplication = { grant_type: 'client_credentials', client_id: servicePrincipal.clientId, client_secret: 'wrong' };
+  assert.deepEqual(await attempt(asApplication), [401, servicePrincipal.objectId]);
+});
+
+test('what the service does by itself because it is due is recorded with the change', async () => {
+  const due = (operation: string): Json => events().find((event) => event.operationName === operation);
+  assert.equal(due('SecurityDomainActivate').PoolName, HSM);
+  assert.equal((await house.hsm(HSM, 'POST', '/keys/Brief/create', { kty: 'EC-HSM' })).status, 200);
+  assert.equal((await house.hsm(HSM, 'DELETE', '/keys/Brief')).status, 200);
+  house.advance(8 * 86_400_000);
+  while (due('KeyPurgeIfDue') === undefined) await new Promise((wake) => setTimeout(wake, 50));
+  const { properties, clientInfo, resultType } = due('KeyPurgeIfDue');
+  assert.deepEqual(
+    [properties.key, properties.scope, clientInfo, resultType],
+    ['Brief', '/keys/Brief', 'the service itself: it was due', 'Success'],
+  );
+});
+
 /** Every record that the service gives out for these filters, page by page. */
 async function given(filters: string, hsm = HSM, token?: string): Promise<readonly Json[]> {
   const records: Json[] = [];
@@ -231,7 +260,7 @@ test('the chain of a running service verifies, and of one that was stopped and s
   await recordsOf(again);
   const restarted = await verified();
   assert.deepEqual(restarted.problems, []);
-  assert.equal(restarted.segments, 2);
+  assert.equal(restarted.segments, running.segments + 1);
   assert.equal(restarted.sequence, restarted.events);
   assert.ok(restarted.events > running.events);
 });

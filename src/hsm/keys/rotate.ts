@@ -115,6 +115,8 @@ async function rotateOne(parts: HsmWriteParts, hsm: Hsm, name: string): Promise<
       .where('keys.name_key', '=', nameKey(name))
       .executeTakeFirst();
     const latest = await readVersion(writer, hsm, name, undefined);
-    if (still !== undefined && latest?.version === key.version) await insertVersion(writer, hsm, clock, next);
+    if (still === undefined || latest?.version !== key.version) return;
+    await insertVersion(writer, hsm, clock, next);
+    writer.note({ operation: 'KeyRotateIfDue', hsm: hsm.name, key: key.name });
   });
 }

@@ -15,12 +15,15 @@ export async function sweepKeys({ read, write, clock }: HsmWriteParts): Promise<
       // Asked again: it may have been recovered since.
       const still = await writer
         .selectFrom('keys')
-        .select('name')
+        .innerJoin('hsms', 'hsms.id', 'keys.hsm_id')
+        .select(['keys.name', 'hsms.name as hsm'])
         .where('hsm_id', '=', hsm_id)
-        .where('name_key', '=', name_key)
+        .where('keys.name_key', '=', name_key)
         .where('scheduled_purge_at', '<=', now)
         .executeTakeFirst();
-      if (still !== undefined) await endKey(writer, hsm_id, name_key);
+      if (still === undefined) continue;
+      await endKey(writer, hsm_id, name_key);
+      writer.note({ operation: 'KeyPurgeIfDue', hsm: still.hsm, key: still.name });
     }
   });
 }
