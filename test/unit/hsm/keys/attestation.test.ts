@@ -4,6 +4,9 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { asSealedDomainKey, asSealedKey } from '../../../../src/crypto/types.ts';
+import { keyTermsOf } from '../../../../src/hsm/keys/key-version.ts';
+import { keyTag } from '../../../../src/hsm/keys/names.ts';
 import { verifyAttestation } from '../../../../src/verify-attestation.ts';
 import { policyData } from './attested.ts';
 import { type KeyEstate, openKeyEstate, withBody } from './key-estate.ts';
@@ -92,6 +95,26 @@ test('where a key came from, and whether it may leave, is attested as it was sea
     const { payload } = statementIn(answer, 'privateKeyAttestation');
     assert.deepEqual([payload.origin, payload.release, payload.release_policy_immutable], [origin, release, immutable]);
   }
+});
+
+test('of a key from before origins were kept the HSM says that it does not know', async (t) => {
+  const { estate, get } = await openKeyEstate(t);
+  await get('POST', '/keys/k/create', withBody({ kty: 'EC' }));
+  const { parts } = estate;
+  const hsm = await parts.read.selectFrom('hsms').select(['id', 'sealed_domain_key']).executeTakeFirstOrThrow();
+  const row = await parts.read.selectFrom('key_versions').selectAll().executeTakeFirstOrThrow();
+  const identity = { hsmId: hsm.id, name: row.name_key, version: row.version };
+  const made = { sealed: asSealedKey(row.sealed), material: JSON.parse(row.material_json), terms: keyTermsOf(row) };
+  const domain = { hsmId: hsm.id, sealed: asSealedDomainKey(hsm.sealed_domain_key) };
+  const sealed = parts.crypto.adopt(domain, made, identity, identity, { origin: undefined, release: undefined });
+  await parts.write(async (writer) => {
+    await writer.updateTable('key_versions').set({ sealed, origin: null }).execute();
+    writer.touch(keyTag(hsm.id, 'k'));
+  });
+  const answer = await get('GET', '/keys/k/attestation');
+  assert.deepEqual(await failures(answer, rootOf(answer)), []);
+  assert.equal(statementIn(answer, 'privateKeyAttestation').payload.origin, 'unknown');
+  await get('POST', '/keys/k/sign', withBody({ alg: 'ES256', value: Buffer.alloc(32).toString('base64url') }));
 });
 
 test('an HSM attests nothing that its own seal denies', async (t) => {
