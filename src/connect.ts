@@ -161,7 +161,9 @@ function go(connection: ConnectionFile): string {
   return `
 // Azure SDK for Go: save as strongroom.go beside your program. In the shell that runs it:
 //   eval "$(./strongroom connect env)"
+//   go get github.com/Azure/azure-sdk-for-go/sdk/azidentity github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys
 // Go reads SSL_CERT_FILE on Linux; on macOS trust ${connection.caFile} in the keychain instead.
+
 package main
 
 import (
@@ -199,7 +201,7 @@ func keysOf(name string) (*azkeys.Client, error) {
 
 function java(connection: ConnectionFile): string {
   return `
-// Azure SDK for Java: save as Strongroom.java beside your program. Java trusts a store of its own, not the system's; in the shell that runs it:
+// Azure SDK for Java (com.azure:azure-identity, com.azure:azure-security-keyvault-keys): save as Strongroom.java beside your program. Java trusts a store of its own, not the system's; in the shell that runs it:
 //   eval "$(./strongroom connect env)"
 //   test -e strongroom.p12 || keytool -importcert -noprompt -alias strongroom -file ${quote(connection.caFile)} -keystore strongroom.p12 -storetype PKCS12 -storepass changeit
 //   export JAVA_TOOL_OPTIONS="-Djavax.net.ssl.trustStore=$PWD/strongroom.p12 -Djavax.net.ssl.trustStorePassword=changeit"
