@@ -22,6 +22,8 @@ export interface Connection {
   readonly managedHsmResource: string;
   /** The service's own certificate authority, in PEM; empty when the file names none. */
   readonly ca: readonly string[];
+  /** Where managed identities are given out; undefined where the service has no such port. */
+  readonly identity: string | undefined;
   readonly tenantId: string;
   readonly subscriptionId: string;
   /** Absent in a copy that was handed out without its secrets. */
@@ -94,6 +96,7 @@ async function connectionFrom(host: Host, file: string, folder: string, json: un
     managedHsmSuffix: required(json, file, 'managedHsmSuffix'),
     managedHsmResource: required(json, file, 'managedHsmResource'),
     ca: caFile === undefined ? [] : [await host.readText(caFile)],
+    identity: textAt(json, 'identity'),
     tenantId: required(json, file, 'tenantId'),
     subscriptionId: required(json, file, 'subscriptionId'),
     user: knownUser(json),

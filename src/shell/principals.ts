@@ -20,7 +20,15 @@ export async function servicePrincipalsWhere(context: ClientContext, filter: str
   return allItems(context, await directory(context), `/v1.0/servicePrincipals${filterQuery(filter)}`);
 }
 
-/** One object of the directory by id, or undefined. `collection` is `users` or `servicePrincipals`. */
+export async function groupsWhere(context: ClientContext, filter: string | undefined): Promise<unknown[]> {
+  return allItems(context, await directory(context), `/v1.0/groups${filterQuery(filter)}`);
+}
+
+export async function applicationsWhere(context: ClientContext, filter: string | undefined): Promise<unknown[]> {
+  return allItems(context, await directory(context), `/v1.0/applications${filterQuery(filter)}`);
+}
+
+/** One object of the directory by id, or undefined. `collection`: `users`, `servicePrincipals`, `groups` or `applications`. */
 export async function directoryObject(context: ClientContext, collection: string, id: string): Promise<unknown> {
   const answer = await call(context, await directory(context), 'GET', `/v1.0/${collection}/${segment(id)}`, { allow: [404] });
   return answer.status === 404 ? undefined : answer.json;

@@ -134,6 +134,23 @@ const views: Readonly<Record<string, View>> = {
   StrongroomHeldRole: { table: ['RoleDefinitionName', 'Scope', 'Through', 'Reaches', 'Gives', 'TakesAway'] },
   PSKeyVaultPermission: { list: ['Actions', 'NotActions', 'DataActions', 'NotDataActions'] },
   PSKeyVaultRoleAssignment: { table: ['RoleDefinitionName', 'DisplayName', 'ObjectType', 'Scope'] },
+  MicrosoftGraphGroup: { table: ['DisplayName', { label: 'Id', value: 'Id', keep: true }, 'MailNickname', 'Description'] },
+  MicrosoftGraphDirectoryObject: { table: ['DisplayName', { label: 'Id', value: 'Id', keep: true }, 'OdataType'] },
+  MicrosoftGraphApplication: {
+    table: ['DisplayName', { label: 'Id', value: 'Id', keep: true }, { label: 'AppId', value: 'AppId', keep: true }],
+  },
+  MicrosoftGraphCredential: { list: ['DisplayName', 'Type', 'KeyId', 'StartDateTime', 'EndDateTime', 'SecretText'] },
+  Identity: {
+    table: [
+      'Name',
+      'Location',
+      { label: 'ClientId', value: 'ClientId', keep: true },
+      { label: 'PrincipalId', value: 'PrincipalId', keep: true },
+    ],
+    list: ['Name', 'ResourceGroupName', 'Location', 'ClientId', 'PrincipalId', 'TenantId', 'Id', 'Tags'],
+    usual: 'table',
+  },
+  StrongroomIdentityHeader: { list: ['IDENTITY_ENDPOINT', 'IDENTITY_HEADER', 'KeyId', 'EndDateTime'] },
   MicrosoftGraphUser: { table: ['DisplayName', { label: 'Id', value: 'Id', keep: true }, 'Mail', 'UserPrincipalName'] },
   MicrosoftGraphServicePrincipal: {
     table: ['DisplayName', { label: 'Id', value: 'Id', keep: true }, { label: 'AppId', value: 'AppId', keep: true }],

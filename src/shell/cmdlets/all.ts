@@ -5,6 +5,17 @@ import '../views.ts';
 import type { Session } from '../session.ts';
 import { getAccess } from './access.ts';
 import { connectAccount, disconnectAccount, getAccessToken, getContext, getSubscription, getTenant } from './account.ts';
+import { getApplication, newApplication, newServicePrincipal, removeApplication, removeServicePrincipal } from './ad-application.ts';
+import {
+  getAppCredential,
+  getSpCredential,
+  newAppCredential,
+  newSpCredential,
+  removeAppCredential,
+  removeSpCredential,
+} from './ad-credential.ts';
+import { addGroupMember, getGroup, getGroupMember, newGroup, removeGroup, removeGroupMember } from './ad-group.ts';
+import { newUser, removeUser, revokeSignInSession, updateUser } from './ad-user.ts';
 import { getAudit } from './audit.ts';
 import { getServicePrincipal, getUser } from './directory.ts';
 import { getKey, removeKey, undoKeyRemoval, updateKey } from './key.ts';
@@ -16,6 +27,7 @@ import { getKeyRotationPolicy, invokeKeyRotation, setKeyRotationPolicy } from '.
 import { getManagedHsm, newManagedHsm, testNameAvailability, updateManagedHsm } from './managed-hsm.ts';
 import { addRegion, getRegion, removeRegion } from './managed-hsm-region.ts';
 import { removeManagedHsm, undoManagedHsmRemoval } from './managed-hsm-removal.ts';
+import { getIdentity, newIdentity, newIdentityHeader, removeIdentity } from './managed-identity.ts';
 import { getArmRoleAssignment, getArmRoleDefinition, newArmRoleAssignment, removeArmRoleAssignment } from './manager-role.ts';
 import { addNetworkRule, newNetworkRuleSetObject, removeNetworkRule, updateNetworkRuleSet } from './network-rule.ts';
 import { getLocation, getResource, getResourceGroup, newResourceGroup, removeResourceGroup, setResourceGroup } from './resource-group.ts';
@@ -31,8 +43,12 @@ export { openSession } from '../session.ts';
 
 export const cmdlets: readonly Cmdlet<Session>[] = [
   ...[connectAccount, disconnectAccount, getContext, getTenant, getSubscription, getAccessToken],
-  ...[getUser, getServicePrincipal],
+  ...[newUser, getUser, updateUser, removeUser, revokeSignInSession],
+  ...[newGroup, getGroup, removeGroup, addGroupMember, getGroupMember, removeGroupMember],
+  ...[newApplication, getApplication, removeApplication, newServicePrincipal, getServicePrincipal, removeServicePrincipal],
+  ...[newAppCredential, getAppCredential, removeAppCredential, newSpCredential, getSpCredential, removeSpCredential],
   ...[newResourceGroup, getResourceGroup, setResourceGroup, removeResourceGroup, getResource, getLocation],
+  ...[newIdentity, getIdentity, removeIdentity, newIdentityHeader],
   ...[newManagedHsm, getManagedHsm, updateManagedHsm, removeManagedHsm, undoManagedHsmRemoval, testNameAvailability],
   ...[newNetworkRuleSetObject, addNetworkRule, removeNetworkRule, updateNetworkRuleSet, getRegion, addRegion, removeRegion],
   ...[getArmRoleDefinition, newArmRoleAssignment, getArmRoleAssignment, removeArmRoleAssignment],

@@ -36,7 +36,7 @@ export const getUser = define({
     if (context.parameterSet === 'SignedInUser') return userShape(await signedInUser(context));
     if (args.ObjectId !== undefined)
       return known(context, await directoryObject(context, 'users', args.ObjectId), args.ObjectId).map(userShape);
-    const filter = firstFilter([
+    const filter = filterFor([
       ['userPrincipalName eq', args.UserPrincipalName],
       ['displayName eq', args.DisplayName],
       ['startswith(displayName,', args.StartsWith],
@@ -78,11 +78,13 @@ export const getServicePrincipal = define({
   outputs: 'MicrosoftGraphServicePrincipal',
   async run(context, args) {
     if (args.ObjectId !== undefined) {
-      return known(context, await directoryObject(context, 'servicePrincipals', args.ObjectId), args.ObjectId).map(servicePrincipalShape);
+      return known(context, await directoryObject(context, 'servicePrincipals', args.ObjectId), args.ObjectId).map((one) =>
+        servicePrincipalShape(one),
+      );
     }
     const filter =
       args.ServicePrincipalName === undefined
-        ? firstFilter([
+        ? filterFor([
             ['appId eq', args.ApplicationId],
             ['displayName eq', args.DisplayName],
             ['startswith(displayName,', args.DisplayNameBeginsWith],
@@ -90,12 +92,12 @@ export const getServicePrincipal = define({
         : `servicePrincipalNames/any(c:c eq ${quoted(args.ServicePrincipalName)})`;
     const found = await servicePrincipalsWhere(context, filter ?? args.Filter);
     if (found.length === 0 && filter !== undefined) context.warn(`the directory has no service principal with ${filter}`);
-    return found.map(servicePrincipalShape);
+    return found.map((one) => servicePrincipalShape(one));
   },
 });
 
 /** The filter for the one parameter that was given. */
-function firstFilter(rows: readonly (readonly [test: string, value: string | undefined])[]): string | undefined {
+export function filterFor(rows: readonly (readonly [test: string, value: string | undefined])[]): string | undefined {
   for (const [test, value] of rows) {
     if (value !== undefined) return `${test}${test.endsWith(',') ? '' : ' '}${quoted(value)}${test.includes('(') ? ')' : ''}`;
   }
@@ -107,7 +109,7 @@ function known(context: Context, object: unknown, id: string): unknown[] {
   return object === undefined ? [] : [object];
 }
 
-function userShape(user: unknown): object {
+export function userShape(user: unknown): object {
   return shape('MicrosoftGraphUser', {
     DisplayName: textAt(user, 'displayName'),
     Id: textAt(user, 'id'),
@@ -119,12 +121,14 @@ function userShape(user: unknown): object {
   });
 }
 
-function servicePrincipalShape(found: unknown): object {
+/** `secrets`: those that were just made, which nobody shows again. */
+export function servicePrincipalShape(found: unknown, secrets: readonly object[] = []): object {
   return shape('MicrosoftGraphServicePrincipal', {
     DisplayName: textAt(found, 'displayName'),
     Id: textAt(found, 'id'),
     AppId: textAt(found, 'appId'),
     ServicePrincipalName: textsAt(found, 'servicePrincipalNames'),
     AccountEnabled: at(found, 'accountEnabled'),
+    ...(secrets.length === 0 ? {} : { PasswordCredentials: secrets }),
   });
 }

@@ -1,67 +1,18 @@
 // The session against the real login and Graph, without a network: what the shell sends is what these rooms take.
 
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import { anonymous } from '../../../src/core/caller.ts';
-import type { Method } from '../../../src/core/route.ts';
-import { graphRoom } from '../../../src/graph/room.ts';
-import { directoryPort } from '../../../src/identity/directory.ts';
+import { test } from 'node:test';
 import { getServicePrincipal, getUser } from '../../../src/shell/cmdlets/directory.ts';
-import type { HttpRequest, HttpResponse } from '../../../src/shell/host.ts';
 import { deviceGrant } from '../../../src/shell/oauth.ts';
 import { principalsById } from '../../../src/shell/principals.ts';
 import { openSession } from '../../../src/shell/session.ts';
 import { SecureString } from '../../../src/shell/value.ts';
-import { ask, openTenancy, type Tenancy } from '../identity/tenancy.ts';
+import { houseHost } from './house-host.ts';
 import { runCmdlet } from './run-cmdlet.ts';
-import { connectionJson, ScriptedHost } from './scripted-host.ts';
+import { connectionJson } from './scripted-host.ts';
 
 const arm = connectionJson.resourceManager;
 const hsm = connectionJson.managedHsmResource;
-
-/** The scripted machine, with the rooms at the other end of its HTTP. */
-class HouseHost extends ScriptedHost {
-  readonly #tenancy: Tenancy;
-
-  constructor(tenancy: Tenancy) {
-    super();
-    this.#tenancy = tenancy;
-    const { tenantId, subscriptionId, user, servicePrincipal } = tenancy.tenant;
-    this.files.set('/data/connection.json', JSON.stringify({ ...connectionJson, tenantId, subscriptionId, user, servicePrincipal }));
-  }
-
-  override async http(request: HttpRequest): Promise<HttpResponse> {
-    const { pathname } = new URL(request.url);
-    const isGraph = pathname.startsWith('/v1.0/');
-    const body = request.body === undefined ? undefined : isGraph ? JSON.parse(String(request.body)) : formOf(request);
-    const room = isGraph ? graphRoom({ ...this.#tenancy.parts, directory: directoryPort(this.#tenancy.parts) }) : this.#tenancy.room;
-    const caller = isGraph ? await this.#callerOf(request) : anonymous;
-    const answer = await ask(room, methodOf(request), request.url, { body, caller });
-    return { status: answer.status, headers: {}, body: new TextEncoder().encode(JSON.stringify(answer.body)) };
-  }
-
-  async #callerOf(request: HttpRequest) {
-    const token = (request.headers.authorization ?? '').replace('Bearer ', '');
-    const check = await this.#tenancy.verify(token, 'graph');
-    assert.ok(check.valid);
-    return check.caller;
-  }
-}
-
-function formOf(request: HttpRequest): Record<string, string> {
-  assert.equal(request.headers['content-type'], 'application/x-www-form-urlencoded');
-  return Object.fromEntries(new URLSearchParams(String(request.body)));
-}
-
-function methodOf({ method }: HttpRequest): Method {
-  assert.ok(method === 'GET' || method === 'POST');
-  return method;
-}
-
-async function houseHost(t: TestContext): Promise<{ tenancy: Tenancy; host: HouseHost }> {
-  const tenancy = await openTenancy(t);
-  return { tenancy, host: new HouseHost(tenancy) };
-}
 
 test('the tokens of the user are taken by the resource manager and by an HSM, each by its own', async (t) => {
   const { tenancy, host } = await houseHost(t);

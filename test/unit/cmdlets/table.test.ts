@@ -81,6 +81,18 @@ const leftOut: Readonly<Record<string, readonly string[]>> = {
       'First',
     ],
   ],
+  'Get-AzADGroup': [
+    ...['AppendSelected', 'ConsistencyLevel', 'Count', 'CountVariable', 'Expand', 'Orderby', 'Search', 'Select', 'Skip', 'First'],
+  ],
+  // What describes an application in Entra and means nothing here.
+  'New-AzADServicePrincipal': [
+    ...['AddIn', 'AlternativeName', 'AppDescription', 'AppOwnerOrganizationId', 'AppRole', 'AppRoleAssignedTo', 'AppRoleAssignment'],
+    ...['AppRoleAssignmentRequired', 'ClaimsMappingPolicy', 'DelegatedPermissionClassification', 'DeletedDateTime', 'Description'],
+    ...['DisabledByMicrosoftStatus', 'Endpoint', 'Homepage', 'HomeRealmDiscoveryPolicy', 'Info', 'KeyCredential', 'LoginUrl', 'LogoutUrl'],
+    ...['NotificationEmailAddress', 'Oauth2PermissionScope', 'PasswordCredential', 'PreferredSingleSignOnMode'],
+    ...['PreferredTokenSigningKeyThumbprint', 'ReplyUrl', 'SamlSingleSignOnSetting', 'ServicePrincipalName', 'ServicePrincipalType'],
+    ...['TokenEncryptionKeyId', 'TokenIssuancePolicy', 'TokenLifetimePolicy', 'TransitiveMemberOf'],
+  ],
   'Get-AzResourceGroup': ['ExpandProperties', 'Tag'],
   'Remove-AzResourceGroup': ['ForceDeletionType'],
   'New-AzKeyVaultManagedHsm': ['UserAssignedIdentity'],
