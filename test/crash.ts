@@ -23,8 +23,8 @@ export interface Running {
 }
 
 /** Starts the service on this folder; it needs no help, whatever happened to the one before. */
-export async function startAgain(dataFolder: string): Promise<Running> {
-  const words = [program, 'start', '--port', '0', '--data', dataFolder, '--workers', '2', '--log-level', 'error'];
+export async function startAgain(dataFolder: string, flags: readonly string[] = []): Promise<Running> {
+  const words = [program, 'start', '--port', '0', '--data', dataFolder, '--workers', '2', '--log-level', 'error', ...flags];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: child.stdout })) {
     if (!line.startsWith('ready ')) continue;

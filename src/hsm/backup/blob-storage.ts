@@ -20,6 +20,8 @@ export function openBlobStorage(place: BlobPlace, folder: string, access: Storag
   const { token, signal } = access;
   const outbound = openOutbound(new URL(place.uri).origin, rules);
   let largest = LARGEST_TEXT;
+  /** Why an answer was cut off. The library tries to get the rest, and in the end only says that it is missing. */
+  let cutOff: unknown;
   const httpClient: IHttpClient = {
     async sendRequest(request) {
       const told = await outbound
@@ -33,6 +35,9 @@ export function openBlobStorage(place: BlobPlace, folder: string, access: Storag
         })
         // The library tries again after errors of the network, which it knows by their code. Its own would quote the address with the token in it.
         .catch((error: unknown) => Promise.reject(isNetworkError(error) ? new RestError(error.code, { code: error.code }) : error));
+      told.body.on('error', (error) => {
+        cutOff = error;
+      });
       const headers = request.headers.clone();
       for (const name of headers.headerNames()) headers.remove(name);
       for (const [name, value] of Object.entries(told.headers)) headers.set(name, value);
@@ -59,10 +64,11 @@ export function openBlobStorage(place: BlobPlace, folder: string, access: Storag
   const blob = (name: string) => new BlockBlobClient(`${place.uri}/${folder}/${name}${query}`, pipeline);
 
   async function tried<Result>(doing: string, work: () => Promise<Result>): Promise<Result> {
+    cutOff = undefined;
     try {
       return await work();
     } catch (error) {
-      throw storageFailure(error, { doing, place: place.uri, folder, token });
+      throw storageFailure(cutOff ?? error, { doing, place: place.uri, folder, token });
     }
   }
 

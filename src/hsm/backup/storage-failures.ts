@@ -1,5 +1,6 @@
 // What a storage service's refusal means, and what to do about it. The code is the service's own; the words are ours and repeat nothing of a token.
 
+import * as v from 'valibot';
 import { backupNotFound, jobFailure } from '../../core/errors-backup.ts';
 import { Failure } from '../../core/failure.ts';
 import { OutboundRefusal } from '../../core/outbound.ts';
@@ -81,11 +82,28 @@ function words(code: string, attempt: Attempt): string {
   return WORDS[code]?.(attempt) ?? code;
 }
 
+/** The service's code stands in a header of its answer; the client's own codes are for errors of the network alone. */
 function found(error: unknown): { readonly code: string | undefined; readonly status: number | undefined } {
-  if (typeof error !== 'object' || error === null) return { code: undefined, status: undefined };
-  const code = 'code' in error && typeof error.code === 'string' && /^\w{1,60}$/.test(error.code) ? error.code : undefined;
-  const status = 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : undefined;
-  return { code, status };
+  const { code, statusCode, response } = v.parse(ClientError, error);
+  const named = response?.headers?.get('x-ms-error-code') ?? (code !== undefined && Object.hasOwn(WORDS, code) ? code : undefined);
+  return { code: named !== undefined && /^\w{1,60}$/.test(named) ? named : undefined, status: statusCode };
+}
+
+/** The members of the client's errors that say something; whatever else is thrown has none. */
+const ClientError = v.fallback(
+  v.object({
+    code: v.fallback(v.optional(v.string()), undefined),
+    statusCode: v.fallback(v.optional(v.number()), undefined),
+    response: v.fallback(
+      v.optional(v.object({ headers: v.optional(v.custom<{ get(name: string): string | undefined }>(hasGet)) })),
+      undefined,
+    ),
+  }),
+  {},
+);
+
+function hasGet(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'get' in value && typeof value.get === 'function';
 }
 
 function isTls(error: unknown): error is { readonly code: string } {
