@@ -22,6 +22,7 @@ usage: ./strongroom [--data DIR] COMMAND …
   security-domain …          a security-domain file, offline: inspect, restore-blob, reshare
   root-key …                 the root key: create, status, rotate
   unseal                     gives a sealed service the passphrase of its root key
+  accept-database            says that a database which the service refuses is the right one
   --version                  the version
 
 The data folder is --data, else $STRONGROOM_DATA, else ~/.strongroom.
@@ -52,6 +53,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   'root-key':  rootKey,
   unseal,
+  'accept-database': async (args, data) => {
+    const { ACCEPT_HELP, runAccept } = await import('./operator/accept-command.ts');
+    return asksForHelp(args) ? print(ACCEPT_HELP) : runAccept(withData(args, data));
+  },
   help:        async () => print(HELP),
   '-h':        async () => print(HELP),
   '--help':    async () => print(HELP),

@@ -56,11 +56,11 @@ import { identityRoom } from './identity/room.ts';
 import { sweepIdentity } from './identity/sweep.ts';
 import { managementRoom } from './management/room.ts';
 import { sweepManagement } from './management/sweep.ts';
+import { openAnchoredStore, refuseStrayLog } from './operator/anchor.ts';
 import { controlFileIn, controlNote, removeControlFile } from './operator/control-file.ts';
 import { openRootKeyChange } from './operator/root-key-change.ts';
 import { openRootKeys } from './operator/root-key-opening.ts';
 import { openSealed, type SealedDoor, unsealed } from './operator/sealed.ts';
-import { openEmbeddedStore } from './store/embedded.ts';
 import { lockFolder } from './store/folder-lock.ts';
 import type { Reader, Store } from './store/store.ts';
 
@@ -182,6 +182,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   await writePrivate(controlFileIn(config.dataFolder), controlNote(control.socket));
   cleanup.push(() => removeControlFile(config.dataFolder));
 
+  await refuseStrayLog(config.dataFolder);
   let sealedDoor: SealedDoor | undefined;
   const rootKeys = await openRootKeys(config, async (unlock) => {
     state = 'sealed';
@@ -191,7 +192,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   });
   state = 'starting';
   cleanup.push(() => rootKeys.close());
-  const store = await openEmbeddedStore(config.dataFolder, {
+  const store = await openAnchoredStore(config.dataFolder, rootKeys, {
     versions,
     committed: (tags) => tellOfCommit(crew, tags),
     copied: (copy) => log.warn({ copy }, 'the database had an older schema; this copy of it was made before it was changed'),
@@ -200,7 +201,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const crypto = openCryptoModule({ rootKey: rootKeys });
   cleanup.push(() => crypto.close());
   crew.committed.push((tags) => freeKeys(crypto, tags));
-  const rootKey = await openRootKeyChange({ file: config.rootKeyFile, rootKeys, crypto, store }, log);
+  const rootKey = await openRootKeyChange({ file: config.rootKeyFile, rootKeys, crypto, store, remark: store.remark }, log);
   cleanup.push(() => rootKey.close());
   commands.set('root-key/rotate', (command) => rootKey.rotate(command));
   await returnUnconfirmed(store.write);

@@ -14,7 +14,7 @@ const TAG = { authTagLength: TEXT_AT - TAG_AT } as const;
 const SUBKEY_LENGTH = 32;
 
 /** One for each kind of thing that is sealed; its subkey opens nothing else. */
-export type Purpose = 'root key' | 'domain key' | 'key' | 'secret' | 'backup' | 'full backup';
+export type Purpose = 'root key' | 'mark' | 'domain key' | 'key' | 'secret' | 'backup' | 'full backup';
 
 /**
  * The subkey of `secret` (32 random bytes) for one purpose: HKDF-SHA256, RFC 5869; 32 bytes unless told otherwise. The caller zeroes it.

@@ -19,6 +19,8 @@ export interface RootKeyParts {
   readonly rootKeys: RootKeys;
   readonly crypto: CryptoModule;
   readonly store: Pick<Store, 'read' | 'write'>;
+  /** Called when other root keys are accepted than before: what is marked under them is marked anew. */
+  readonly remark: () => Promise<void>;
 }
 
 /** The id of the root key that the database's secrets are sealed under. */
@@ -66,6 +68,7 @@ export async function changeRootKey(parts: RootKeyParts, passphrase: Uint8Array 
   try {
     await announceRootKey(file, key, passphrase);
     rootKeys.accept(key);
+    await parts.remark();
     await store.write((writer) => rememberOther(writer, parts, key));
     await store.write((writer) => changeWithin(writer, parts, id));
   } catch (failure) {
@@ -83,12 +86,13 @@ export async function changeRootKey(parts: RootKeyParts, passphrase: Uint8Array 
 }
 
 /** The last step: what is still sealed under the other root key is sealed anew, and that key is gone, here and in the database. */
-export async function forgetOtherRootKey({ rootKeys, crypto, store }: RootKeyParts): Promise<void> {
+export async function forgetOtherRootKey({ rootKeys, crypto, store, remark }: RootKeyParts): Promise<void> {
   await store.write(async (writer) => {
     await resealEverything(writer, crypto);
     await writeMeta(writer, OTHER, undefined);
   });
   rootKeys.forget();
+  await remark();
 }
 
 async function changeWithin(writer: Writer, parts: RootKeyParts, id: string): Promise<void> {

@@ -4,15 +4,16 @@ import { type Config, readConfig } from '../config.ts';
 import { Versions } from '../core/coherence.ts';
 import { openCryptoModule } from '../crypto/openssl-module.ts';
 import { openRootKeyFile, readRootKeyFile } from '../crypto/root-key.ts';
-import { databaseExists, openEmbeddedStore } from '../store/embedded.ts';
+import { databaseExists } from '../store/embedded.ts';
 import { lockFolder } from '../store/folder-lock.ts';
 import { passphraseFor } from '../terminal/ask.ts';
 import { parseSecretSource, SECRET_SOURCES, type SecretSource } from '../terminal/secret-source.ts';
 import { UsageError } from '../terminal/usage-error.ts';
 import { print, readWords, say } from '../terminal/words.ts';
+import { openAnchoredStore, refuseStrayLog } from './anchor.ts';
 import { NotRunning, tellService } from './control-file.ts';
 import { changeRootKey, forgetOtherRootKey, settleRootKey } from './root-key-change.ts';
-import { openRootKeys } from './root-key-opening.ts';
+import { openRootKeysHere } from './root-key-opening.ts';
 
 export const ROOT_KEY_HELP = `usage: ./strongroom root-key create|status|rotate [--data DIR] [--root-key FILE] …
 
@@ -110,30 +111,23 @@ async function rotateStopped(config: Config, passphrase: Buffer | undefined, old
   if (!databaseExists(config.dataFolder)) throw new Error(`'${config.dataFolder}' has no database; there is nothing to seal anew`);
   const lock = lockFolder(config.dataFolder);
   try {
-    const rootKeys = await openRootKeys({ ...config, rootKeyPassphrase: undefined }, async (unlock) => {
-      const old = await passphraseFor({
-        says: 'Present passphrase of the root key',
-        from: oldFrom,
-        flag: '--old-passphrase-from',
-        isNew: false,
-      });
-      const key = await unlock(old);
-      old.fill(0);
-      if (key === undefined) throw new Error('the passphrase is wrong');
-      return key;
+    await refuseStrayLog(config.dataFolder);
+    const rootKeys = await openRootKeysHere(config, oldFrom, '--old-passphrase-from');
+    const store = await openAnchoredStore(config.dataFolder, rootKeys, {
+      versions: new Versions(Versions.allocate()),
+      committed: () => undefined,
     });
-    const store = await openEmbeddedStore(config.dataFolder, { versions: new Versions(Versions.allocate()), committed: () => undefined });
     const crypto = openCryptoModule({ rootKey: rootKeys });
     try {
-      const parts = { file: config.rootKeyFile, rootKeys, crypto, store };
+      const parts = { file: config.rootKeyFile, rootKeys, crypto, store, remark: store.remark };
       await settleRootKey(parts);
       const id = await changeRootKey(parts, passphrase);
       await forgetOtherRootKey(parts);
       return id;
     } finally {
       crypto.close();
-      rootKeys.close();
       await store.close();
+      rootKeys.close();
     }
   } finally {
     lock.release();

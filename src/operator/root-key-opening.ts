@@ -4,7 +4,8 @@ import type { Config } from '../config.ts';
 import { announcedPath, installAnnouncedRootKey, openRootKeyFile, type RootKeyFile, readRootKeyFile } from '../crypto/root-key.ts';
 import { RootKeys } from '../crypto/root-keys.ts';
 import { databaseExists, peekMeta } from '../store/embedded.ts';
-import { nameOf, readSecret } from '../terminal/secret-source.ts';
+import { passphraseFor } from '../terminal/ask.ts';
+import { nameOf, readSecret, type SecretSource } from '../terminal/secret-source.ts';
 import { ROOT_KEY_ID, wrongRootKey } from './root-key-change.ts';
 
 /** Tries a passphrase: the root key, which the caller zeroes, or undefined when it is the wrong one. */
@@ -54,4 +55,18 @@ function unlocked(rootKeyFile: string): Error {
   return new Error(
     `the root key in '${rootKeyFile}' is in the clear, although --root-key-passphrase was given; lock it with: ./strongroom root-key rotate --lock`,
   );
+}
+
+/** The same for a command of the operator's, who is asked for the passphrase where nothing says it. */
+export function openRootKeysHere(place: Omit<Place, 'rootKeyPassphrase'>, from: SecretSource | undefined, flag: string): Promise<RootKeys> {
+  return openRootKeys({ ...place, rootKeyPassphrase: undefined }, async (unlock) => {
+    const passphrase = await passphraseFor({ says: 'Passphrase of the root key', from, flag, isNew: false });
+    try {
+      const key = await unlock(passphrase);
+      if (key === undefined) throw new Error('the passphrase is wrong');
+      return key;
+    } finally {
+      passphrase.fill(0);
+    }
+  });
 }

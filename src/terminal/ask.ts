@@ -34,6 +34,13 @@ export async function passphraseFor({ says, from, flag, isNew }: PassphraseQuest
   return Buffer.from(typed.normalize('NFC'), 'utf8');
 }
 
+/** Yes or no. Throws UsageError that names the flag where nobody is there to ask. */
+export async function confirmed(question: string, flag: string): Promise<boolean> {
+  if (!isInteractive()) throw new UsageError(`nobody is here to ask; ${flag} says yes`);
+  const { confirm } = await import('@clack/prompts');
+  return (await confirm({ message: question, initialValue: false, output: process.stderr })) === true;
+}
+
 export function isInteractive(): boolean {
   return process.stdin.isTTY === true && process.stderr.isTTY === true;
 }

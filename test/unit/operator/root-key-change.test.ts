@@ -45,6 +45,7 @@ async function open(dataFolder: string): Promise<Place> {
     rootKeys,
     store,
     crypto,
+    remark: async () => undefined,
     close: async () => {
       crypto.close();
       rootKeys.close();
