@@ -12,6 +12,14 @@ export function plainAddress(text: string): string | undefined {
   return addressIn(text)?.toString();
 }
 
+/** The network of so many bits that an IPv6 address is in, `2001:db8::/64`; an IPv4 address is a network of its own. */
+export function networkOf(text: string, bits: number): string | undefined {
+  const address = addressIn(text);
+  if (address === undefined) return undefined;
+  if (address.kind() === 'ipv4') return address.toString();
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${address}/${bits}`)}/${bits}`;
+}
+
 /** Why this is not a range that a rule may have, in words; undefined when it is one: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`. */
 export function wrongRange(text: string): string | undefined {
   const range = rangeIn(text);

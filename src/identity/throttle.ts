@@ -1,77 +1,96 @@
-// Slows down guessing: so many failures for one name from one address, for one name, and from one address; then a pause.
-// An attempt that is under way counts as a failure until it ends, so parallel guesses gain nothing; those beyond the limit wait for it, so that
-// many right sign-ins at once all succeed. Kept in memory, on the main thread.
+// Slows down guessing: so many failures for one name from one place, and from one place, then a pause. A name that is guessed at from many places is
+// guessed at slowly by each of them, and its owner still gets in: one try from wherever they are, and no fewer than before from where they have been.
+// Kept in memory of fixed size, on the main thread, where all sign-ins are checked.
 
+import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { networkOf } from '../core/addresses.ts';
 import type { Clock } from '../core/clock.ts';
 import { tooManyAttempts } from '../core/errors-oauth.ts';
+import { fairGate } from './fair-gate.ts';
 
 const WINDOW = 60_000;
 const REMEMBERED = 20_000;
 
 /** Failures allowed within a minute. */
-const LIMITS = { pair: 10, name: 60, address: 60 } as const;
+const LIMITS = {
+  /** One name from one place. */
+  pair: 10,
+  /** One name from one place, while the name is being guessed at from many. */
+  pairUnderAttack: 1,
+  /** One place: an IPv4 address, or the /64 that one IPv6 customer has at least. */
+  place: 60,
+  /** The /48 around it. */
+  site: 240,
+} as const;
+
+/** Failures for one name, from everywhere, that say it is being guessed at. */
+const ATTACK = 60;
+
+/** A check takes most of a tenth of a second of a core, and there are four threads for that, which others need too. */
+const GATE = { atOnce: 2, waitingEach: 64, waitingAll: 1024 };
 
 interface Count {
-  readonly limit: number;
   readonly until: number;
   failures: number;
-  running: number;
 }
 
 /**
  * Lets `address` try to be `name`: `check` throws when it is not, and that is counted. Throws AADSTS50053 instead of asking when there were too
- * many failures.
+ * many failures, or too many wait.
  */
 export type Throttle = <Result>(name: string, address: string, check: () => Promise<Result>) => Promise<Result>;
 
 export function newThrottle(clock: Clock): Throttle {
   const counts = new LRUCache<string, Count>({ max: REMEMBERED });
-  // Where a name has signed in before, strangers elsewhere who fail with that name do not lock it out.
+  // Where a name has signed in before, strangers elsewhere who fail with that name change nothing.
   const familiar = new LRUCache<string, true>({ max: REMEMBERED });
-  let waiting: (() => void)[] = [];
+  const gate = fairGate(GATE, () => tooManyAttempts(1));
 
-  function countOf(key: string, limit: number): Count {
+  function countOf(key: string): Count {
     const known = counts.get(key);
     if (known !== undefined && known.until > clock.now()) return known;
-    const fresh = { limit, until: clock.now() + WINDOW, failures: 0, running: 0 };
+    const fresh = { until: clock.now() + WINDOW, failures: 0 };
     counts.set(key, fresh);
     return fresh;
   }
 
-  function countsOf(name: string, pair: string, address: string): readonly Count[] {
-    const own = [countOf(`pair ${pair}`, LIMITS.pair), countOf(`address ${address}`, LIMITS.address)];
-    return familiar.has(pair) ? own : [...own, countOf(`name ${name}`, LIMITS.name)];
-  }
-
-  /** Resolves with the counts once there is room for another attempt. */
-  async function admitted(name: string, pair: string, address: string): Promise<readonly Count[]> {
-    for (;;) {
-      const rows = countsOf(name, pair, address);
-      const full = rows.find(({ failures, limit }) => failures >= limit);
-      if (full !== undefined) throw tooManyAttempts(Math.max(1, Math.ceil((full.until - clock.now()) / 1000)));
-      if (rows.every(({ failures, running, limit }) => failures + running < limit)) return rows;
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    }
-  }
-
   return async (name, address, check) => {
-    const asked = name.toLowerCase();
-    const pair = `${asked} ${address}`;
-    const rows = await admitted(asked, pair, address);
-    for (const count of rows) count.running++;
+    const { place, site } = neighbourhood(address);
+    // Whatever was typed as a name, what is kept of it has one size.
+    const asked = hash('sha256', name.toLowerCase(), 'base64url');
+    const pair = `${asked} ${place}`;
+    const leave = await gate.enter(place);
     try {
-      const result = await check();
-      familiar.set(pair, true);
-      return result;
-    } catch (cause) {
-      for (const count of rows) count.failures++;
-      throw cause;
+      const ofName = countOf(`name ${asked}`);
+      const isAttacked = ofName.failures >= ATTACK && !familiar.has(pair);
+      const rows: readonly (readonly [Count, number])[] = [
+        [countOf(`pair ${pair}`), isAttacked ? LIMITS.pairUnderAttack : LIMITS.pair],
+        [countOf(`place ${place}`), LIMITS.place],
+        [countOf(`site ${site}`), LIMITS.site],
+      ];
+      const full = rows.find(([{ failures }, limit]) => failures >= limit)?.[0];
+      if (full !== undefined) throw tooManyAttempts(Math.max(1, Math.ceil((full.until - clock.now()) / 1000)));
+      return await counted(check, [ofName, ...rows.map(([count]) => count)], () => familiar.set(pair, true));
     } finally {
-      for (const count of rows) count.running--;
-      const resume = waiting;
-      waiting = [];
-      for (const go of resume) go();
+      leave();
     }
   };
+}
+
+async function counted<Result>(check: () => Promise<Result>, counts: readonly Count[], succeeded: () => unknown): Promise<Result> {
+  try {
+    const result = await check();
+    succeeded();
+    return result;
+  } catch (cause) {
+    for (const count of counts) count.failures += 1;
+    throw cause;
+  }
+}
+
+/** An address that cannot be read is a place by itself; an IPv4 address is its own site. */
+function neighbourhood(address: string): { readonly place: string; readonly site: string } {
+  const place = networkOf(address, 64) ?? hash('sha256', address, 'base64url');
+  return { place, site: networkOf(address, 48) ?? place };
 }

@@ -11,7 +11,6 @@ import { identityRoom } from '../../../src/identity/room.ts';
 import { hashSecret } from '../../../src/identity/secret-hash.ts';
 import { endSessions } from '../../../src/identity/sessions.ts';
 import { thumbprint, thumbprint256 } from '../../../src/identity/signing-keys.ts';
-import { newThrottle } from '../../../src/identity/throttle.ts';
 import {
   AZURE_CLI,
   AZURE_POWERSHELL,
@@ -274,19 +273,6 @@ test('many right sign-ins at once all succeed', async (t) => {
   assert.ok(answers.every(({ status }) => status === 200));
 });
 
-test('strangers who fail with a name lock it out only where it has never signed in', async () => {
-  let now = 0;
-  const throttle = newThrottle({ now: () => now });
-  const fail = () => Promise.reject(new Error('wrong'));
-  const succeed = () => Promise.resolve('right');
-  await throttle('owner', 'home', succeed);
-  for (let i = 0; i < 60; i++) await assert.rejects(throttle('Owner', `elsewhere ${i}`, fail), /wrong/);
-  await assert.rejects(throttle('owner', 'another place', succeed), /AADSTS50053/);
-  assert.equal(await throttle('owner', 'home', succeed), 'right');
-  now += 60_000;
-  assert.equal(await throttle('owner', 'another place', succeed), 'right');
-});
-
 test('a service principal signs in with its certificate', async (t) => {
   const tenancy = await openTenancy(t);
   const robot = await robotWithCertificate(tenancy);
@@ -323,7 +309,8 @@ test('an assertion for another audience, of another key, expired, unsigned or un
   ];
   for (const [i, form] of wrong.entries()) {
     const answer = await postToken(tenancy, form, undefined, `10.0.1.${i}`);
-    assert.deepEqual([answer.status, members(answer).error_codes], [401, [700027]], `number ${i}`);
+    // The last three are under the name of an issuer that nobody here trusts.
+    assert.deepEqual([answer.status, members(answer).error_codes], [401, [i < 6 ? 700027 : 70021]], `number ${i}`);
   }
 });
 
