@@ -22,6 +22,7 @@ usage: ./strongroom [--data DIR] COMMAND …
   security-domain …          a security-domain file, offline: inspect, restore-blob, reshare
   root-key …                 the root key: create, status, rotate
   unseal                     gives a sealed service the passphrase of its root key
+  snapshot FOLDER            a copy of the whole service, while it runs; verify and restore
   accept-database            says that a database which the service refuses is the right one
   --version                  the version
 
@@ -53,6 +54,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   'root-key':  rootKey,
   unseal,
+  snapshot: async (args, data) => {
+    const { runSnapshot, SNAPSHOT_HELP } = await import('./operator/snapshot-command.ts');
+    return asksForHelp(args) ? print(SNAPSHOT_HELP) : runSnapshot(withData(args, data), (await import('./core/version.ts')).VERSION);
+  },
   'accept-database': async (args, data) => {
     const { ACCEPT_HELP, runAccept } = await import('./operator/accept-command.ts');
     return asksForHelp(args) ? print(ACCEPT_HELP) : runAccept(withData(args, data));
@@ -60,8 +65,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   help:        async () => print(HELP),
   '-h':        async () => print(HELP),
   '--help':    async () => print(HELP),
-  version:     async () => print(`${(await import('./main.ts')).VERSION}\n`),
-  '--version': async () => print(`${(await import('./main.ts')).VERSION}\n`),
+  version:     async () => print(`${(await import('./core/version.ts')).VERSION}\n`),
+  '--version': async () => print(`${(await import('./core/version.ts')).VERSION}\n`),
 };
 
 const CMDLET = /^[a-z]+-[a-z0-9]+$/i;

@@ -25,6 +25,7 @@ import type { OutboundRules } from './core/outbound.ts';
 import type { Room } from './core/route.ts';
 import { type Peer, peer } from './core/thread-calls.ts';
 import { type Urls, urlsFor } from './core/urls.ts';
+import { VERSION } from './core/version.ts';
 import { openEvidence } from './crypto/evidence.ts';
 import type { CryptoModule } from './crypto/module.ts';
 import { openCryptoModule } from './crypto/openssl-module.ts';
@@ -61,10 +62,9 @@ import { controlFileIn, controlNote, removeControlFile } from './operator/contro
 import { openRootKeyChange } from './operator/root-key-change.ts';
 import { openRootKeys } from './operator/root-key-opening.ts';
 import { openSealed, type SealedDoor, unsealed } from './operator/sealed.ts';
+import { snapshotMarks } from './operator/snapshot.ts';
 import { lockFolder } from './store/folder-lock.ts';
 import type { Reader, Store } from './store/store.ts';
-
-export const VERSION = 'strongroom-0.1.0';
 
 /** What every room is built from; `write` is there on this thread alone. */
 export interface HouseParts {
@@ -204,6 +204,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const rootKey = await openRootKeyChange({ file: config.rootKeyFile, rootKeys, crypto, store, remark: store.remark }, log);
   cleanup.push(() => rootKey.close());
   commands.set('root-key/rotate', (command) => rootKey.rotate(command));
+  commands.set('snapshot/marks', async ({ body }) => snapshotMarks(rootKeys, body.toString('utf8')));
   await returnUnconfirmed(store.write);
   const evidence = openEvidence(crypto, systemClock);
   const signing = { read: store.read, write: store.write, evidence, clock: systemClock };

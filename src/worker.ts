@@ -13,6 +13,7 @@ import { sharedClock, systemClock } from './core/clock.ts';
 import { type Tag, Versions } from './core/coherence.ts';
 import { jsonOverHttps, openIssuerKeys } from './core/issuer-keys.ts';
 import { peer } from './core/thread-calls.ts';
+import { VERSION } from './core/version.ts';
 import { openEvidence } from './crypto/evidence.ts';
 import { openCryptoModule } from './crypto/openssl-module.ts';
 import { RootKeys } from './crypto/root-keys.ts';
@@ -25,7 +26,7 @@ import { HSMS_TAG } from './hsm/pool.ts';
 import type { KeySetOf } from './identity/issuers/key-sets.ts';
 import { openOutsideIssuers } from './identity/issuers/outside-token.ts';
 import { tokenVerifier } from './identity/verify-token.ts';
-import { buildRooms, freeKeys, VERSION, type WorkerData } from './main.ts';
+import { buildRooms, freeKeys, type WorkerData } from './main.ts';
 import { openEmbeddedReader } from './store/embedded.ts';
 
 // The main thread starts this file with a port and with just this data.

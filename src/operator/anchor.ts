@@ -16,7 +16,7 @@ import type { Store } from '../store/store.ts';
 import { writeFileWhole } from '../terminal/files.ts';
 
 /** How many times the database was opened for writing, in the database itself. */
-const GENERATION = 'generation';
+export const GENERATION = 'generation';
 const KIND = 'anchor';
 
 const Facts = v.object({ size: v.number(), sha256: v.string() });

@@ -59,14 +59,28 @@ function unlocked(rootKeyFile: string): Error {
 
 /** The same for a command of the operator's, who is asked for the passphrase where nothing says it. */
 export function openRootKeysHere(place: Omit<Place, 'rootKeyPassphrase'>, from: SecretSource | undefined, flag: string): Promise<RootKeys> {
-  return openRootKeys({ ...place, rootKeyPassphrase: undefined }, async (unlock) => {
-    const passphrase = await passphraseFor({ says: 'Passphrase of the root key', from, flag, isNew: false });
-    try {
-      const key = await unlock(passphrase);
-      if (key === undefined) throw new Error('the passphrase is wrong');
-      return key;
-    } finally {
-      passphrase.fill(0);
-    }
-  });
+  return openRootKeys({ ...place, rootKeyPassphrase: undefined }, (unlock) => typedKey(unlock, from, flag));
+}
+
+/** The root key of this id in a file that is not in its place: a snapshot's. The passphrase of a locked one is asked for where nothing says it. */
+export async function rootKeysIn(path: string, id: string, from: SecretSource | undefined, flag: string): Promise<RootKeys> {
+  const file = await openRootKeyFile(path, { mayCreate: false });
+  if (file.id !== id) throw new Error(`the root key in '${path}' is another one than the snapshot's`);
+  const key = file.kind === 'open' ? file.key : await typedKey(file.unlock, from, flag);
+  try {
+    return RootKeys.of(key);
+  } finally {
+    key.fill(0);
+  }
+}
+
+async function typedKey(unlock: Unlock, from: SecretSource | undefined, flag: string): Promise<Buffer> {
+  const passphrase = await passphraseFor({ says: 'Passphrase of the root key', from, flag, isNew: false });
+  try {
+    const key = await unlock(passphrase);
+    if (key === undefined) throw new Error('the passphrase is wrong');
+    return key;
+  } finally {
+    passphrase.fill(0);
+  }
 }
