@@ -12,7 +12,7 @@ import { dataFolderOf } from './connection-file.ts';
 import { databaseFile, openEmbeddedReader } from './store/embedded.ts';
 import type { Reader } from './store/store.ts';
 
-export const AUDIT_HELP = `usage: ./strongroom audit verify [--data DIR | FILE…] [--key FILE]… [--open] [--part]
+export const AUDIT_HELP = `usage: ./strongroom audit verify [--data DIR | FILE…] [--key FILE]… [--expect N=HASH]… [--open] [--part]
        ./strongroom audit show   [--data DIR | FILE…] [--json]
 
 verify goes along the chain and names every place where it is not what was written; show prints one line for each record.
@@ -21,13 +21,15 @@ verify goes along the chain and names every place where it is not what was writt
   FILE…        segments that were copied away (NAME.00000001.jsonl, …)
   --key FILE   the public key that the segments were signed with, from a place that the machine's owner cannot write;
                without it the keys of the store, or those beside the files
+  --expect     record N has to have this hash: one that was noted on another machine, where an earlier verify printed it
   --open       the last of the files may be without its seal: it was copied while the service wrote it
   --part       the first of the files need not be the first of the chain
   --json       whole records instead of lines
 `;
 
 interface Asked {
-  readonly chains: ReadonlyMap<string, readonly string[]>;
+  /** Looks at what files there are now. */
+  readonly chains: () => Promise<ReadonlyMap<string, readonly string[]>>;
   readonly keys: Keys;
   readonly store: Reader | undefined;
   readonly options: Options;
@@ -36,12 +38,13 @@ interface Asked {
 interface Options {
   readonly data?: string | undefined;
   readonly key?: readonly string[] | undefined;
+  readonly expect?: readonly string[] | undefined;
   readonly open?: boolean | undefined;
   readonly part?: boolean | undefined;
   readonly json?: boolean | undefined;
 }
 
-const WORDS = { data: { type: 'string' }, key: { type: 'string', multiple: true } } as const;
+const WORDS = { data: { type: 'string' }, key: { type: 'string', multiple: true }, expect: { type: 'string', multiple: true } } as const;
 const FLAGS = { open: { type: 'boolean' }, part: { type: 'boolean' }, json: { type: 'boolean' } } as const;
 
 type Write = (text: string) => unknown;
@@ -53,9 +56,11 @@ export async function runAuditCommand(args: readonly string[], print: Write, say
   const { values: options, positionals: files } = parsed(rest);
   const opened = files.length > 0 ? undefined : await openData(dataFolderOf(options.data));
   try {
-    const chains = opened === undefined ? chainsOf(await existing(files)) : await chainsIn(opened.folder);
-    if (chains.size === 0) throw new UsageError('there is no audit segment there: a segment is a file like node-1.00000001.jsonl');
-    const asked = { chains, keys: await keysFor(options, opened?.read, [...chains.values()].flat()), store: opened?.read, options };
+    await existing(files);
+    const chains = async () => (opened === undefined ? chainsOf(files) : chainsIn(opened.folder));
+    const there = await chains();
+    if (there.size === 0) throw new UsageError('there is no audit segment there: a segment is a file like node-1.00000001.jsonl');
+    const asked = { chains, keys: await keysFor(options, opened?.read, [...there.values()].flat()), store: opened?.read, options };
     return verb === 'verify' ? await verify(asked, print) : await show(asked, print, say);
   } finally {
     opened?.close();
@@ -70,13 +75,12 @@ function parsed(args: readonly string[]): { values: Options; positionals: readon
   }
 }
 
-async function existing(files: readonly string[]): Promise<readonly string[]> {
+async function existing(files: readonly string[]): Promise<void> {
   for (const file of files) {
     await stat(file).catch(() => {
       throw new UsageError(`there is no file '${file}'`);
     });
   }
-  return files;
 }
 
 async function openData(dataFolder: string): Promise<{ readonly folder: string; readonly read: Reader; close(): void }> {
@@ -96,13 +100,17 @@ async function keysFor({ key }: Options, store: Reader | undefined, files: reado
 
 async function verify({ chains, keys, store, options }: Asked, print: Write): Promise<number> {
   let isWhole = true;
-  for (const [chain, files] of chains) {
+  for (const chain of (await chains()).keys()) {
+    // In this order: a service that runs goes on writing, and must not be ahead of what is looked at.
+    const known = store === undefined ? undefined : await knownOf(store, chain);
+    const files = (await chains()).get(chain) ?? [];
     const verdict = await verifyChain(chain, files, {
       keys,
+      known,
       // A service that runs, or was killed, leaves its last segment open; how far it had come is known to its store.
       mayBeOpen: store !== undefined || options.open === true,
       fromTheBeginning: options.part !== true,
-      known: store === undefined ? undefined : await knownOf(store, chain),
+      expected: new Map((options.expect ?? []).map(expectation)),
     });
     print(reportOf(verdict));
     isWhole &&= verdict.problems.length === 0;
@@ -111,11 +119,18 @@ async function verify({ chains, keys, store, options }: Asked, print: Write): Pr
   return isWhole ? 0 : 1;
 }
 
-function reportOf({ chain, problems, notes, segments, events, sequence }: Verdict): string {
+function expectation(text: string): [number, string] {
+  const [, number, hash] = /^(\d{1,15})=([\w-]{43})$/.exec(text) ?? [];
+  if (hash === undefined) throw new UsageError(`--expect ${text}: the number of a record, =, and its hash, as verify prints them`);
+  return [Number(number), hash];
+}
+
+function reportOf({ chain, problems, notes, segments, events, sequence, hash }: Verdict): string {
   const wrong = problems.map(({ file, line, what }) => `${file}${line === 0 ? '' : ` line ${line}`}: ${what}\n`);
   const said = notes.map((note) => `note: ${note}\n`);
-  const count = `${events} records in ${segments} segments, the last is number ${sequence}`;
-  const end = problems.length === 0 ? `${chain}: intact: ${count}\n` : `${chain}: NOT INTACT: ${problems.length} places, ${count}\n`;
+  const count = `${events} records in ${segments} segments, the last is ${sequence}=${hash}`;
+  const places = problems.length === 1 ? '1 place' : `${problems.length} places`;
+  const end = problems.length === 0 ? `${chain}: intact: ${count}\n` : `${chain}: NOT INTACT: ${places}; ${count}\n`;
   return [...wrong, ...said, end].join('');
 }
 
@@ -135,7 +150,7 @@ const Shown = v.object({
 
 async function show({ chains, keys, options }: Asked, print: Write, say: Write): Promise<number> {
   let isWhole = true;
-  for (const [chain, files] of chains) {
+  for (const [chain, files] of await chains()) {
     const { problems } = await verifyChain(chain, files, {
       keys,
       mayBeOpen: true,

@@ -16,7 +16,7 @@ import type { Ledger } from './ledger.ts';
 export interface ChangesParts {
   readonly store: Pick<Store, 'read' | 'write'>;
   readonly chain: string;
-  readonly ledger: Ledger;
+  readonly ledger: Pick<Ledger, 'head' | 'append'>;
   readonly gate: Gate;
   readonly clock: Clock;
   readonly events: Events;

@@ -20,6 +20,7 @@ import { removeExpired } from './retention.ts';
 import { isNoRoom, Reserve } from './segment-file.ts';
 import { type End, findEnd } from './segments.ts';
 import { settleChanges } from './settle.ts';
+import { forgetRows } from './sinks/database.ts';
 import { openSink, type SinkFiles } from './sinks/open-sink.ts';
 
 /** The chain of this node. A second node of one service has another. */
@@ -73,7 +74,7 @@ export interface AuditState {
 export async function openAudit(parts: AuditParts): Promise<Audit> {
   const { dataFolder, store, clock, log, tenantId } = parts;
   const folder = auditFolder(dataFolder);
-  const sinks = await Promise.all(parts.sinks.map((sink) => openSink(sink, parts.sinkFiles)));
+  const sinks = await Promise.all(parts.sinks.map((sink) => openSink(sink, { store, chain: CHAIN, files: parts.sinkFiles })));
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const gate = new Gate(parts.gate);
   const reserve = new Reserve(folder, RESERVE_BYTES);
@@ -110,9 +111,12 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
     const before = clock.now() - parts.retentionDays * DAY;
     const say = (operation: string, properties: Readonly<Record<string, unknown>>): Promise<void> =>
       append([ownEventText(tenantId, clock.now(), operation, properties)]);
-    await removeExpired({ folder, chain: CHAIN, before, say }).catch((error: unknown) =>
-      log.warn({ err: error }, 'old audit segments could not be removed; it will be tried again'),
-    );
+    try {
+      await removeExpired({ folder, chain: CHAIN, before, say });
+      if (parts.sinks.some(({ kind }) => kind === 'database')) await forgetRows(store, CHAIN, before);
+    } catch (error) {
+      log.warn({ err: error }, 'old audit segments could not be removed; it will be tried again');
+    }
   });
   return {
     ...changes,

@@ -16,8 +16,9 @@ export interface Verdict {
   readonly notes: readonly string[];
   readonly segments: number;
   readonly events: number;
-  /** Of the last event. */
+  /** Of the last event: its number and its hash. */
   readonly sequence: number;
+  readonly hash: string;
 }
 
 /** What the store says of a chain. */
@@ -34,6 +35,8 @@ export interface VerifyOptions {
   /** Whether the first segment has to be the chain's first, or the first after those whose time was over. */
   readonly fromTheBeginning: boolean;
   readonly known?: Known | undefined;
+  /** Hashes that records have to have, by their number. */
+  readonly expected?: ReadonlyMap<number, string> | undefined;
   readonly entry?: CheckOptions['entry'];
 }
 
@@ -57,11 +60,20 @@ export async function verifyChain(chain: string, files: readonly string[], optio
   const notes: string[] = [];
   const { known } = options;
   let isKnownThere = false;
+  let lastHash = '';
+  const expected = new Map(options.expected);
   const check = new ChainCheck({
     keys: options.keys,
     problem: (problem) => problems.push(problem),
     entry: (entry, file, line) => {
       if (entry.hash === known?.head?.hash) isKnownThere = true;
+      if (entry.kind === 'event') {
+        lastHash = entry.hash;
+        const hash = expected.get(entry.seq);
+        if (hash !== undefined && hash !== entry.hash)
+          problems.push({ file, line, what: `is record ${entry.seq}, and has another hash than the one that was noted` });
+        expected.delete(entry.seq);
+      }
       options.entry?.(entry, file, line);
     },
   });
@@ -90,9 +102,10 @@ export async function verifyChain(chain: string, files: readonly string[], optio
   } else if (known?.head !== undefined && known.head.segment >= first && !isKnownThere) {
     problems.push({ file: last, line: 0, what: 'does not have the end that the store knows: it was cut or written anew' });
   }
+  for (const number of expected.keys()) problems.push({ file: chain, line: 0, what: `lacks record ${number}, of which a hash was noted` });
   if (known !== undefined && known.waiting > 0)
     notes.push(`${known.waiting} records of changes are in the store, and come into the chain when the service runs`);
-  return { chain, problems, notes, segments: files.length, events: progress.events, sequence: progress.sequence };
+  return { chain, problems, notes, segments: files.length, events: progress.events, sequence: progress.sequence, hash: lastHash };
 }
 
 /** What the store says: how far each chain came. */

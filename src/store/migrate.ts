@@ -12,6 +12,7 @@ import { up as armRoleAssignments } from './migrations/0008-arm-role-assignments
 import { up as evidence } from './migrations/0009-evidence.ts';
 import { up as backups } from './migrations/0010-backups.ts';
 import { up as managedIdentities } from './migrations/0011-managed-identities.ts';
+import { up as auditRecords } from './migrations/0012-audit-records.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -29,6 +30,7 @@ export const MIGRATIONS: readonly Migration[] = [
   evidence,
   backups,
   managedIdentities,
+  auditRecords,
 ];
 
 /** What this program writes. */

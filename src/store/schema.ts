@@ -306,6 +306,19 @@ export interface Tables {
     facts_json: string;
   };
 
+  /** The copy that the sink `database` keeps; `time` is in milliseconds. */
+  audit_records: {
+    chain: string;
+    sequence: number;
+    hash: string;
+    time: number;
+    operation: string;
+    status: number;
+    hsm_id: string | null;
+    caller: string | null;
+    event_json: string;
+  };
+
   /** How much of a chain each sink was given: up to this byte of this segment, where the last event has this number. */
   audit_sinks: { chain: string; sink: string; segment: number; position: number; sequence: number };
   /** Backups and restores, under way and ended. */

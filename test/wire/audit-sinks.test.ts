@@ -13,12 +13,14 @@ import { type AddressInfo, createServer as createTcp, type Server, type Socket }
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { createServer as createTls } from 'node:tls';
 import { auditFolder } from '../../src/audit/open-audit.ts';
 import { runAuditCommand } from '../../src/audit-command.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { openAuthority } from '../../src/door/certificate-authority.ts';
+import { databaseFile } from '../../src/store/embedded.ts';
 import { type House, type Json, openHouse } from '../house.ts';
 import { activate, CRYPTO_USER, grant } from './ready.ts';
 
@@ -49,6 +51,7 @@ before(async () => {
   const sinks = [
     `https://localhost:${webhookPort}/hook?sig=${CANARY}`,
     `file:${join(folder, 'copy.jsonl')}`,
+    'database',
     `syslog+udp://127.0.0.1:${ports.udp}`,
     `syslog+tcp://127.0.0.1:${ports.tcp}`,
     `syslog+tls://localhost:${ports.tls}`,
@@ -216,6 +219,29 @@ test('the copy in a file verifies like the chain itself', async () => {
   assert.equal(status, 0, said);
 });
 
+/** The rows of the sink in the database. */
+function rows(): readonly Json[] {
+  const database = new DatabaseSync(databaseFile(house.dataFolder), { readOnly: true });
+  try {
+    return database.prepare('select * from audit_records order by sequence').all();
+  } finally {
+    database.close();
+  }
+}
+
+test('the database has a row for each event, to be asked in SQL', async () => {
+  await used(1);
+  const expected = chainNumbers();
+  await until(() => rows().length >= expected.length);
+  assert.deepEqual(
+    rows().map(({ sequence }) => sequence),
+    expected,
+  );
+  const { operation, status, caller, event_json } = rows().at(-1);
+  assert.deepEqual([operation, status, caller], ['KeyList', 200, house.connection.user.objectId]);
+  assert.equal(JSON.parse(event_json).operationName, 'KeyList');
+});
+
 test('no token, password, key, value or query is in any record or any copy of it', async () => {
   const { user, servicePrincipal, authorityHost, tenantId, managedHsmSuffix } = house.connection;
   const token = await house.token('user', 'hsm');
@@ -244,7 +270,7 @@ test('no token, password, key, value or query is in any record or any copy of it
 
   const total = chainNumbers().length;
   const last = (): number => JSON.parse(hooked.at(-1)?.body ?? '').records.at(-1).seq;
-  await until(() => last() >= total && Object.values(logged).every((text) => numbersIn(text).length >= total));
+  await until(() => last() >= total && rows().length >= total && Object.values(logged).every((text) => numbersIn(text).length >= total));
   const at = auditFolder(house.dataFolder);
   const places: Readonly<Record<string, string>> = {
     chain: readdirSync(at)
@@ -253,6 +279,7 @@ test('no token, password, key, value or query is in any record or any copy of it
       .join(''),
     file: readFileSync(join(folder, 'copy.jsonl'), 'utf8'),
     webhook: hooked.map(({ body }) => body).join(''),
+    database: JSON.stringify(rows()),
     ...logged,
   };
   for (const [place, text] of Object.entries(places)) {

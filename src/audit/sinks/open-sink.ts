@@ -2,10 +2,18 @@
 
 import { readFile } from 'node:fs/promises';
 import type { AuditSink } from '../../core/audit-sink.ts';
+import type { Store } from '../../store/store.ts';
+import { databaseSink } from './database.ts';
 import { fileSink, streamSink } from './plain.ts';
 import type { Sink } from './sink.ts';
 import { syslogSink } from './syslog.ts';
 import { webhookSink } from './webhook.ts';
+
+export interface SinkParts {
+  readonly store: Pick<Store, 'write'>;
+  readonly chain: string;
+  readonly files: SinkFiles;
+}
 
 export interface SinkFiles {
   readonly authoritiesFile: string | undefined;
@@ -13,11 +21,13 @@ export interface SinkFiles {
 }
 
 /** Throws an Error for the operator when a file cannot be read. */
-export async function openSink(sink: AuditSink, files: SinkFiles): Promise<Sink> {
+export async function openSink(sink: AuditSink, { store, chain, files }: SinkParts): Promise<Sink> {
   switch (sink.kind) {
     case 'stdout':
     case 'stderr':
       return streamSink(sink.kind);
+    case 'database':
+      return databaseSink(store, chain);
     case 'file':
       return fileSink(sink.path);
     case 'syslog':
