@@ -1,14 +1,47 @@
-// `npm run bench:crash -- --rounds 1000`: kill -9 at random moments under mixed load, as often as it is told.
+// `npm run bench:crash -- --rounds 1000 [--during NAME]`: kill -9 at random moments under mixed load, or while one certain thing is done, as often as it is told.
 
 import { parseArgs } from 'node:util';
 import { crashRounds } from '../test/crash-rounds.ts';
-import { SEED } from '../test/fuzz/random.ts';
+import { randomFrom, SEED } from '../test/fuzz/random.ts';
+import { KILLS, openYard } from '../test/kills.ts';
 
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '1000' }, seed: { type: 'string', default: String(SEED) } } });
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: String(SEED) },
+    during: { type: 'string' },
+  },
+});
 const began = performance.now();
 const say = (line: string): boolean => process.stderr.write(`${line}\n`);
-const { answered, cutOff } = await crashRounds({ rounds: Number(values.rounds), seed: Number(values.seed), say });
+const rounds = Number(values.rounds);
+const seed = Number(values.seed);
+const found = values.during === undefined ? await underLoad() : await during(values.during);
 const minutes = ((performance.now() - began) / 60_000).toFixed(1);
-console.log(
-  `${values.rounds} kills in ${minutes} minutes, seed ${values.seed}: ${answered} answered steps, 0 lost; ${cutOff} cut off, each done or not done`,
-);
+console.log(`${rounds} kills in ${minutes} minutes, seed ${seed}: ${found}`);
+
+async function underLoad(): Promise<string> {
+  const { answered, cutOff } = await crashRounds({ rounds, seed, say });
+  return `${answered} answered steps, 0 lost, all recorded; ${cutOff} cut off, each done or not done`;
+}
+
+async function during(name: string): Promise<string> {
+  const what = Object.entries(KILLS).find(([known]) => known === name)?.[1];
+  if (what === undefined) throw new Error(`--during ${name}: one of ${Object.keys(KILLS).join(', ')}`);
+  const random = randomFrom(seed);
+  const yard = await openYard();
+  let done = 0;
+  try {
+    for (let round = 1; round <= rounds; round += 1) {
+      const moment = random.below(what.within);
+      const end = await what.kill(yard, moment).catch((cause: unknown) => {
+        throw new Error(`with seed ${seed}, round ${round}, killed after ${moment} ms`, { cause });
+      });
+      done += end === 'done' ? 1 : 0;
+      if (round % 50 === 0) say(`${round} rounds`);
+    }
+  } finally {
+    await yard.close();
+  }
+  return `in the middle of ${name}: ${done} found done, ${rounds - done} not done, none in between`;
+}

@@ -36,10 +36,11 @@ export async function crashRounds({ rounds, seed, say }: Rounds): Promise<Outcom
   try {
     await activatedFor(running.connection, HSM);
     for (let round = 1; round <= rounds; round += 1) {
-      outcome.answered += await workUntilKilled(running, HSM, belongings, { after: random.below(LONGEST_ROUND), random });
+      const { steps, calls } = await workUntilKilled(running, HSM, belongings, { after: random.below(LONGEST_ROUND), random });
+      outcome.answered += steps;
       outcome.cutOff += belongings.filter(({ pending }) => pending !== undefined).length;
       provenWhole(dataFolder);
-      await provenRecorded(dataFolder);
+      await provenRecorded(dataFolder, calls);
       running = await startAgain(dataFolder);
       await settleAll(running.connection, belongings);
       if (round % 50 === 0) say(`${round} rounds, ${outcome.answered} steps answered, ${outcome.cutOff} cut off`);

@@ -13,7 +13,7 @@ import { databaseFile } from '../src/store/embedded.ts';
 import { type Answer, type Plain, signIn } from './clients/plain.ts';
 import type { Random } from './fuzz/random.ts';
 
-const program = resolve(import.meta.dirname, '../src/cli.ts');
+export const program = resolve(import.meta.dirname, '../src/cli.ts');
 
 export interface Running {
   readonly connection: ConnectionFile;
@@ -209,30 +209,73 @@ export function provenWhole(dataFolder: string): void {
   }
 }
 
-/** The audit record's opinion of itself: as `./strongroom audit verify` has it. */
-export async function provenRecorded(dataFolder: string): Promise<void> {
-  let said = '';
-  const take = (text: string): string => (said += text);
-  if ((await runAuditCommand(['verify', '--data', dataFolder], take, take)) !== 0)
-    throw new Refusal(`the audit record is not whole: ${said}`);
+/** Calls by their request id, with the status that they were answered with. */
+export type Answered = ReadonlyMap<string, number>;
+
+interface Recorded {
+  readonly httpStatusCode: number;
+  readonly resultType: string;
+  readonly properties: { readonly requestId: string };
 }
 
-/** Clients work until the service is killed under them after this many milliseconds; returns how many steps were answered. */
+/** The audit record's opinion of itself, as `./strongroom audit verify` has it; and each of these calls has one record there, of the answer that it got. */
+export async function provenRecorded(dataFolder: string, answered: Answered): Promise<void> {
+  const verified = await audit(dataFolder, 'verify');
+  if (verified.status !== 0) throw new Refusal(`the audit record is not whole: ${verified.text}`);
+  const shown = await audit(dataFolder, 'show', '--json');
+  const records = new Map<string, Recorded>();
+  for (const line of shown.text.split('\n').filter((text) => text !== '')) {
+    const record: Recorded = JSON.parse(line);
+    const { requestId } = record.properties;
+    if (records.has(requestId)) throw new Refusal(`${requestId} is recorded twice`);
+    records.set(requestId, record);
+  }
+  for (const [requestId, status] of answered) {
+    const { httpStatusCode, resultType } = records.get(requestId) ?? {};
+    // 0: the change was made, and the service ended before it was recorded how it was answered.
+    const isChange = httpStatusCode === 0 && resultType === 'Success' && status < 300;
+    if (httpStatusCode !== status && !isChange)
+      throw new Refusal(`${requestId} was answered ${status} and is recorded as ${httpStatusCode}`);
+  }
+}
+
+/** What `./strongroom audit` prints for this data folder. */
+export async function audit(dataFolder: string, ...words: readonly string[]): Promise<{ readonly status: number; readonly text: string }> {
+  let text = '';
+  const take = (piece: string): string => (text += piece);
+  const status = await runAuditCommand([...words, '--data', dataFolder], take, take);
+  return { status, text };
+}
+
+/** The client, with every answer that it gets from an HSM noted. */
+export function noting(client: Plain, answered: Map<string, number>): Plain {
+  return {
+    ...client,
+    hsm: async (...asked) => {
+      const answer = await client.hsm(...asked);
+      answered.set(String(answer.headers['x-ms-request-id']), answer.status);
+      return answer;
+    },
+  };
+}
+
+/** Clients work until the service is killed under them after this many milliseconds; returns how many steps were answered, and all calls that were. */
 export async function workUntilKilled(
   running: Running,
   hsm: string,
   belongings: readonly Belonging[],
   { after, random }: { readonly after: number; readonly random: Random },
-): Promise<number> {
-  const client = await signIn(running.connection);
-  let answered = 0;
+): Promise<{ readonly steps: number; readonly calls: Answered }> {
+  const calls = new Map<string, number>();
+  const client = noting(await signIn(running.connection), calls);
+  let steps = 0;
   let killed = false;
   const works = belongings.map(async (belonging) => {
-    while (!killed && (await belonging.step(client, hsm, random)) === 'answered') answered += 1;
+    while (!killed && (await belonging.step(client, hsm, random)) === 'answered') steps += 1;
   });
   await new Promise((wake) => setTimeout(wake, after));
   killed = true;
   await running.kill();
   await Promise.all(works);
-  return answered;
+  return { steps, calls };
 }

@@ -2,8 +2,8 @@
 // durably; replaced only by a new one that was announced beside it. Knows files; not what the key opens.
 
 import { createHash, randomBytes } from 'node:crypto';
-import { type FileHandle, link, open, realpath, rename, unlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { type FileHandle, link, open, readdir, realpath, rename, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { fromHex, putHex } from './hex.ts';
 import { lockedText, parseLocked, unlock } from './root-key-lock.ts';
 import { newRootKey, ROOT_KEY_LENGTH, rootKeyId } from './root-keys.ts';
@@ -106,10 +106,17 @@ export async function installAnnouncedRootKey(path: string): Promise<void> {
   await syncFolder(dirname(next));
 }
 
-/** Takes an announcement back. */
+/** Takes an announcement back, and with it the drafts of a process that was killed while it wrote: each of them is a root key. */
 export async function withdrawAnnouncedRootKey(path: string): Promise<void> {
   const next = await announcedPath(path);
-  await unlink(next).catch((cause: unknown) => {
+  const file = basename(next.slice(0, -'.next'.length));
+  for (const name of await readdir(dirname(next)))
+    if (name === basename(next) || (name.startsWith(file) && DRAFT.test(name.slice(file.length))))
+      await unlinkIfThere(join(dirname(next), name));
+}
+
+async function unlinkIfThere(path: string): Promise<void> {
+  await unlink(path).catch((cause: unknown) => {
     if (!isCode(cause, 'ENOENT')) throw cause;
   });
 }
@@ -147,6 +154,9 @@ async function writeUnlessThere(path: string, key: Uint8Array, passphrase: Uint8
   }
   await syncFolder(dirname(path));
 }
+
+/** What `writeDraft` puts behind the name of a root key or of its announcement. */
+const DRAFT = /^(\.next)?\.[0-9a-f]{12}\.new$/;
 
 async function writeDraft(path: string, key: Uint8Array, passphrase: Uint8Array | undefined): Promise<string> {
   const draft = `${path}.${randomBytes(6).toString('hex')}.new`;

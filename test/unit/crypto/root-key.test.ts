@@ -156,6 +156,8 @@ test('a new root key is announced beside the old one and takes its place in one 
   await announceRootKey(named, next);
   assert.equal(await announcedPath(named), `${real}.next`);
   assert.deepEqual(await loadOrCreateRootKey(named, { mayCreate: false }), old);
+  // What somebody leaves who is killed while writing: each of them is a root key.
+  for (const draft of ['real.0123456789ab.new', 'real.next.0123456789ab.new']) await writeFile(join(path, draft), '');
   await withdrawAnnouncedRootKey(named);
   await withdrawAnnouncedRootKey(named);
   assert.deepEqual((await readdir(path)).sort(), ['real', 'root.key']);
