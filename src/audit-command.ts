@@ -5,7 +5,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import * as v from 'valibot';
 import type { Keys } from './audit/check.ts';
-import { auditFolder } from './audit/open-audit.ts';
+import { auditFolder } from './audit/folder.ts';
 import { chainsIn, chainsOf, keysBeside, keysIn, keysOf, knownOf, type Verdict, verifyChain } from './audit/verify.ts';
 import { UsageError } from './config.ts';
 import { dataFolderOf } from './connection-file.ts';

@@ -3,8 +3,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
 import { openEvents } from './audit/event.ts';
+import { auditFolder, CHAIN } from './audit/folder.ts';
 import { Gate } from './audit/gate.ts';
-import { auditFolder, CHAIN } from './audit/open-audit.ts';
 import { openPlaces } from './audit/places.ts';
 import { recordsReader } from './audit/read-records.ts';
 import { openRecorder } from './audit/recorder.ts';

@@ -2,7 +2,6 @@
 
 import { createPublicKey } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { AuditSink } from '../core/audit-sink.ts';
 import type { Clock } from '../core/clock.ts';
@@ -10,6 +9,7 @@ import type { Tag, Versions } from '../core/coherence.ts';
 import type { Store } from '../store/store.ts';
 import { type Changes, openChanges } from './changes.ts';
 import { openEvents, ownEventText } from './event.ts';
+import { auditFolder, CHAIN } from './folder.ts';
 import type { SinkState } from './follower.ts';
 import { openFollowers } from './followers.ts';
 import { Gate } from './gate.ts';
@@ -21,20 +21,14 @@ import { isNoRoom, Reserve } from './segment-file.ts';
 import { type End, findEnd } from './segments.ts';
 import { settleChanges } from './settle.ts';
 import { forgetRows } from './sinks/database.ts';
-import { openSink, type SinkFiles } from './sinks/open-sink.ts';
-
-/** The chain of this node. A second node of one service has another. */
-export const CHAIN = 'node-1';
+import type { SinkFiles } from './sinks/open-sink.ts';
+import type { Sink } from './sinks/sink.ts';
 
 const RESERVE_BYTES = 4 << 20;
 const SEGMENT_BYTES = 64 << 20;
 const DAY = 86_400_000;
 const EXPIRE_EVERY = 3_600_000;
 const EXPIRE_FIRST = 1000;
-
-export function auditFolder(dataFolder: string): string {
-  return join(dataFolder, 'audit');
-}
 
 export interface AuditParts {
   readonly dataFolder: string;
@@ -74,7 +68,7 @@ export interface AuditState {
 export async function openAudit(parts: AuditParts): Promise<Audit> {
   const { dataFolder, store, clock, log, tenantId } = parts;
   const folder = auditFolder(dataFolder);
-  const sinks = await Promise.all(parts.sinks.map((sink) => openSink(sink, { store, chain: CHAIN, files: parts.sinkFiles })));
+  const sinks = await openSinks(parts);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const gate = new Gate(parts.gate);
   const reserve = new Reserve(folder, RESERVE_BYTES);
@@ -134,6 +128,13 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
       );
     },
   };
+}
+
+/** Loaded where there are any: they bring TLS and datagrams along. */
+async function openSinks({ sinks, store, sinkFiles }: AuditParts): Promise<readonly Sink[]> {
+  if (sinks.length === 0) return [];
+  const { openSink } = await import('./sinks/open-sink.ts');
+  return Promise.all(sinks.map((sink) => openSink(sink, { store, chain: CHAIN, files: sinkFiles })));
 }
 
 /** The first time soon after the start, without holding it up. */

@@ -5,8 +5,10 @@ import { constants, write } from 'node:fs';
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** O_DSYNC: a write is answered when it is on disk, in one call instead of two. */
-const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_DSYNC;
+/** O_DSYNC: a write is answered when it is on disk, in one call instead of two. Windows has no such flag. */
+const SYNCED: number | undefined = constants.O_DSYNC;
+const APPEND = constants.O_WRONLY | (SYNCED ?? 0);
+const CREATE = APPEND | constants.O_CREAT | constants.O_EXCL;
 
 export class SegmentFile {
   readonly #handle: FileHandle;
@@ -33,7 +35,7 @@ export class SegmentFile {
 
   /** An existing file of which the first `length` bytes are kept. */
   static async reopen(file: string, length: number): Promise<SegmentFile> {
-    const opened = new SegmentFile(await open(file, constants.O_WRONLY | constants.O_DSYNC));
+    const opened = new SegmentFile(await open(file, APPEND));
     opened.#length = length;
     opened.#endsCleanly = false;
     return opened;
@@ -50,6 +52,7 @@ export class SegmentFile {
       for (let done = 0; done < bytes.length; ) {
         done += await written(this.#handle.fd, bytes, done, this.#length + done);
       }
+      if (SYNCED === undefined) await this.#handle.datasync();
     } catch (error) {
       this.#endsCleanly = false;
       // If this fails as well, the next append begins with it.

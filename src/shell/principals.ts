@@ -85,6 +85,20 @@ export async function principalsById(context: ClientContext, ids: readonly strin
   return found;
 }
 
+/** The parameters by which cmdlets name a principal. */
+export interface NamedPrincipal {
+  readonly SignInName?: string | undefined;
+  readonly ApplicationId?: string | undefined;
+  readonly ObjectId?: string | undefined;
+}
+
+/** The object id of the principal that the parameters name; undefined when they name none. */
+export async function principalNamed(context: ClientContext, named: NamedPrincipal): Promise<string | undefined> {
+  if (named.SignInName !== undefined) return userId(context, named.SignInName);
+  if (named.ApplicationId !== undefined) return servicePrincipalId(context, named.ApplicationId);
+  return named.ObjectId;
+}
+
 function filterQuery(filter: string | undefined): string {
   return filter === undefined ? '' : `?$filter=${encodeURIComponent(filter)}`;
 }

@@ -16,7 +16,7 @@ import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { createServer as createTls } from 'node:tls';
-import { auditFolder } from '../../src/audit/open-audit.ts';
+import { auditFolder } from '../../src/audit/folder.ts';
 import { runAuditCommand } from '../../src/audit-command.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { openAuthority } from '../../src/door/certificate-authority.ts';

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { auditFolder, CHAIN } from '../../src/audit/open-audit.ts';
+import { auditFolder, CHAIN } from '../../src/audit/folder.ts';
 import { chainsIn, keysBeside, type Verdict, verifyChain } from '../../src/audit/verify.ts';
 import { AUDITOR } from '../../src/hsm/access/built-in-roles.ts';
 import { type Got, type House, type Json, openHouse } from '../house.ts';

@@ -3,7 +3,7 @@
 import { call, hsmPlace } from '../client.ts';
 import { ShellError } from '../errors.ts';
 import { hsmNameRow } from '../hsm-names.ts';
-import { principalsById, servicePrincipalId, userId } from '../principals.ts';
+import { principalNamed, principalsById } from '../principals.ts';
 import { at, flagAt, listAt, textAt, textsAt } from '../read.ts';
 import { scopeOf } from '../roles.ts';
 import { shape } from '../value.ts';
@@ -51,7 +51,7 @@ export const getAccess = define({
       throw new ShellError('-KeyName and -Scope say the same: give one of them', { category: 'binding' });
     const place = await hsmPlace(context, args.HsmName);
     const query = new URLSearchParams({ scope: scopeOf(args.KeyName === undefined ? (args.Scope ?? '/') : `/keys/${args.KeyName}`) });
-    const principalId = await principalOf(context, args);
+    const principalId = await principalNamed(context, args);
     if (principalId !== undefined) query.set('principalId', principalId);
     if (args.Action !== undefined) query.set('action', actionNamed(args.Action));
     const { json } = await call(context, place, 'GET', `/strongroom/access?${query}`);
@@ -89,13 +89,4 @@ function heldShape(grant: unknown, nameOf: (id: string | undefined) => string): 
     TakesAway: at(grant, 'takesAway'),
     RoleAssignmentName: textAt(grant, 'roleAssignment'),
   });
-}
-
-async function principalOf(
-  context: Parameters<typeof userId>[0],
-  args: { readonly SignInName: string | undefined; readonly ApplicationId: string | undefined; readonly ObjectId: string | undefined },
-): Promise<string | undefined> {
-  if (args.SignInName !== undefined) return userId(context, args.SignInName);
-  if (args.ApplicationId !== undefined) return servicePrincipalId(context, args.ApplicationId);
-  return args.ObjectId;
 }

@@ -3,7 +3,7 @@
 import { call, hsmPlace, type Place } from '../client.ts';
 import { hsmNameRow } from '../hsm-names.ts';
 import { pause } from '../pause.ts';
-import { servicePrincipalId, userId } from '../principals.ts';
+import { principalNamed } from '../principals.ts';
 import { at, dateAt, listAt, numberAt, parseJson, textAt } from '../read.ts';
 import { shape } from '../value.ts';
 import { type Context, define } from './define.ts';
@@ -11,7 +11,7 @@ import { type Context, define } from './define.ts';
 const DAY = 86_400_000;
 const LARGEST_PAGE = 500;
 /** Seconds between two looks. */
-const FOLLOW_EVERY = 1;
+const FOLLOW_EVERY = 2;
 
 export const getAudit = define({
   name: 'Get-StrongroomAudit',
@@ -42,7 +42,7 @@ export const getAudit = define({
     const place = await hsmPlace(context, args.HsmName);
     const start = args.StartTime ?? new Date(context.host.now() - (args.Follow ? 0 : DAY));
     const query = new URLSearchParams({ startTime: start.toISOString(), top: String(Math.min(args.MaxRecord, LARGEST_PAGE)) });
-    const principalId = await principalOf(context, args);
+    const principalId = await principalNamed(context, args);
     const given = { endTime: args.EndTime?.toISOString(), principalId, operation: args.Operation, key: args.KeyName, result: args.Result };
     for (const [name, value] of Object.entries(given)) if (value !== undefined) query.set(name, value);
     const first = `/strongroom/audit?${query}`;
@@ -110,13 +110,4 @@ function recordShape(record: unknown) {
 function callerOf(event: unknown): string | undefined {
   const claim = at(parseJson(textAt(event, 'identity') ?? '{}'), 'claim');
   return textAt(claim, 'http_schemas_xmlsoap_org_ws_2005_05_identity', 'claims', 'upn') ?? textAt(claim, 'appid');
-}
-
-async function principalOf(
-  context: Context,
-  args: { readonly SignInName: string | undefined; readonly ApplicationId: string | undefined; readonly ObjectId: string | undefined },
-): Promise<string | undefined> {
-  if (args.SignInName !== undefined) return userId(context, args.SignInName);
-  if (args.ApplicationId !== undefined) return servicePrincipalId(context, args.ApplicationId);
-  return args.ObjectId;
 }

@@ -3,7 +3,7 @@
 import { allItems, apiVersions, call, type Place, quoted, resourceManager, segment } from '../client.ts';
 import type { ParameterRow } from '../cmdlet.ts';
 import { ShellError } from '../errors.ts';
-import { type Principal, principalsById, servicePrincipalId, userId } from '../principals.ts';
+import { type Principal, principalNamed, principalsById } from '../principals.ts';
 import { listAt, textAt, textsAt } from '../read.ts';
 import { lastPart, sameText } from '../roles.ts';
 import { shape } from '../value.ts';
@@ -85,7 +85,7 @@ export const newArmRoleAssignment = define({
   async run(context, args) {
     const place = await manager(context);
     const scope = await scopeFor(context, args);
-    const principalId = await principalOf(context, args);
+    const principalId = await principalNamed(context, args);
     if (principalId === undefined)
       throw new ShellError('say who gets the role', { category: 'binding', hints: ['-SignInName, -ObjectId or -ApplicationId'] });
     const role = await roleFor(context, place, args);
@@ -228,12 +228,6 @@ async function scopeFor(context: Context, where: Where): Promise<string> {
   return `${group}/providers/${where.ResourceType ?? 'Microsoft.KeyVault/managedHSMs'}/${segment(where.ResourceName)}`;
 }
 
-async function principalOf(context: Context, { SignInName, ObjectId, ApplicationId }: Wanted): Promise<string | undefined> {
-  if (SignInName !== undefined) return userId(context, SignInName);
-  if (ApplicationId !== undefined) return servicePrincipalId(context, ApplicationId);
-  return ObjectId;
-}
-
 async function roleFor(context: Context, place: Place, { RoleDefinitionName, RoleDefinitionId }: Wanted): Promise<unknown> {
   const roles = await allRoles(context, place);
   const wanted = RoleDefinitionId === undefined ? undefined : lastPart(RoleDefinitionId);
@@ -257,7 +251,7 @@ async function assignmentsWhere(
   scope: string,
   wanted: Wanted & { readonly ExpandPrincipalGroups: boolean },
 ): Promise<{ readonly found: readonly unknown[]; readonly roles: readonly unknown[] }> {
-  const principalId = await principalOf(context, wanted);
+  const principalId = await principalNamed(context, wanted);
   const roles = await allRoles(context, place);
   const isNamed = wanted.RoleDefinitionName !== undefined || wanted.RoleDefinitionId !== undefined;
   const role = isNamed ? await roleFor(context, place, wanted) : undefined;

@@ -5,7 +5,7 @@ import { allItems, call, hsmPlace, type Place, segment } from '../client.ts';
 import type { ParameterRow } from '../cmdlet.ts';
 import { ShellError } from '../errors.ts';
 import { hsmNamed, hsmNameRow } from '../hsm-names.ts';
-import { principalsById, servicePrincipalId, userId } from '../principals.ts';
+import { principalNamed, principalsById } from '../principals.ts';
 import { textAt } from '../read.ts';
 import { assignmentShape, assignmentsPath, definitions, lastPart, roleNamed, roleShape, roleWithId, sameText, scopeOf } from '../roles.ts';
 import { type Context, define, passThruParameter, textOf } from './define.ts';
@@ -94,7 +94,7 @@ export const newRoleAssignment = define({
   async run(context, args) {
     const place = await hsmPlace(context, args.HsmName);
     const scope = scopeOf(args.Scope);
-    const principalId = await principalOf(context, args);
+    const principalId = (await principalNamed(context, args)) ?? '';
     const roles = await definitions(context, place, '/');
     const role =
       args.RoleDefinitionId === undefined ? roleNamed(roles, args.RoleDefinitionName ?? '') : roleWithId(roles, args.RoleDefinitionId);
@@ -221,7 +221,7 @@ async function assignmentsWhere(context: Context, wanted: Wanted): Promise<{ pla
     const one = await call(context, place, 'GET', `${assignmentsPath(scope)}/${segment(wanted.RoleAssignmentName)}`);
     return { place, roles, found: [one.json] };
   }
-  const principalId = (wanted.SignInName ?? wanted.ApplicationId ?? wanted.ObjectId) ? await principalOf(context, wanted) : undefined;
+  const principalId = await principalNamed(context, wanted);
   const role =
     wanted.RoleDefinitionId !== undefined
       ? roleWithId(roles, wanted.RoleDefinitionId)
@@ -232,13 +232,4 @@ async function assignmentsWhere(context: Context, wanted: Wanted): Promise<{ pla
     .filter((item) => principalId === undefined || sameText(textAt(item, 'properties', 'principalId'), principalId))
     .filter((item) => role === undefined || sameText(lastPart(textAt(item, 'properties', 'roleDefinitionId')), textAt(role, 'name')));
   return { place, roles, found };
-}
-
-async function principalOf(
-  context: Context,
-  args: { readonly SignInName: string | undefined; readonly ApplicationId: string | undefined; readonly ObjectId: string | undefined },
-): Promise<string> {
-  if (args.SignInName !== undefined) return userId(context, args.SignInName);
-  if (args.ApplicationId !== undefined) return servicePrincipalId(context, args.ApplicationId);
-  return args.ObjectId ?? '';
 }

@@ -93,5 +93,5 @@ test('-Follow prints a line for each new record, and leaves its own looks out', 
     '2026-05-01T11:00:00.000Z KeySign /keys/k 200 allowed - by client-1 from 127.0.0.1\n',
     '2026-05-01T11:00:00.000Z KeyGet?[2J /keys/k 200 allowed KeyNotFound by client-1 from 127.0.0.1\n',
   ]);
-  assert.deepEqual(host.slept, [1000, 1000]);
+  assert.deepEqual(host.slept, [2000, 2000]);
 });
