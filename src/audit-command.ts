@@ -7,17 +7,19 @@ import * as v from 'valibot';
 import type { Keys } from './audit/check.ts';
 import { auditFolder } from './audit/folder.ts';
 import { chainsIn, chainsOf, keysBeside, keysIn, keysOf, knownOf, type Verdict, verifyChain } from './audit/verify.ts';
-import { UsageError } from './config.ts';
+import { storeOf, UsageError } from './config.ts';
 import { dataFolderOf } from './connection-file.ts';
-import { databaseFile, openEmbeddedReader } from './store/embedded.ts';
-import type { Reader } from './store/store.ts';
+import { databaseFile } from './store/embedded.ts';
+import { openReader, type StorePlace } from './store/open.ts';
+import type { OpenReader, Reader } from './store/store.ts';
 
-export const AUDIT_HELP = `usage: ./strongroom audit verify [--data DIR | FILE…] [--key FILE]… [--expect N=HASH]… [--open] [--part]
+export const AUDIT_HELP = `usage: ./strongroom audit verify [--data DIR [--store URL] | FILE…] [--key FILE]… [--expect N=HASH]… [--open] [--part]
        ./strongroom audit show   [--data DIR | FILE…] [--json]
 
 verify goes along the chain and names every place where it is not what was written; show prints one line for each record.
 
   --data DIR   the data folder of a service, running or not: its files, and what its store knows of their end
+  --store URL  where that service has its store, when it is not in the data folder; $STRONGROOM_STORE otherwise
   FILE…        segments that were copied away (NAME.00000001.jsonl, …)
   --key FILE   the public key that the segments were signed with, from a place that the machine's owner cannot write;
                without it the keys of the store, or those beside the files
@@ -37,6 +39,7 @@ interface Asked {
 
 interface Options {
   readonly data?: string | undefined;
+  readonly store?: string | undefined;
   readonly key?: readonly string[] | undefined;
   readonly expect?: readonly string[] | undefined;
   readonly open?: boolean | undefined;
@@ -44,7 +47,12 @@ interface Options {
   readonly json?: boolean | undefined;
 }
 
-const WORDS = { data: { type: 'string' }, key: { type: 'string', multiple: true }, expect: { type: 'string', multiple: true } } as const;
+const WORDS = {
+  data: { type: 'string' },
+  store: { type: 'string' },
+  key: { type: 'string', multiple: true },
+  expect: { type: 'string', multiple: true },
+} as const;
 const FLAGS = { open: { type: 'boolean' }, part: { type: 'boolean' }, json: { type: 'boolean' } } as const;
 
 type Write = (text: string) => unknown;
@@ -54,7 +62,10 @@ export async function runAuditCommand(args: readonly string[], print: Write, say
   const [verb, ...rest] = args;
   if (verb !== 'verify' && verb !== 'show') throw new UsageError(AUDIT_HELP);
   const { values: options, positionals: files } = parsed(rest);
-  const opened = files.length > 0 ? undefined : await openData(dataFolderOf(options.data));
+  const opened =
+    files.length > 0
+      ? undefined
+      : await openData({ dataFolder: dataFolderOf(options.data), store: storeOf(options.store, process.env.STRONGROOM_STORE) });
   try {
     await existing(files);
     const chains = async () => (opened === undefined ? chainsOf(files) : chainsIn(opened.folder));
@@ -63,7 +74,7 @@ export async function runAuditCommand(args: readonly string[], print: Write, say
     const asked = { chains, keys: await keysFor(options, opened?.read, [...there.values()].flat()), store: opened?.read, options };
     return verb === 'verify' ? await verify(asked, print) : await show(asked, print, say);
   } finally {
-    opened?.close();
+    await opened?.close();
   }
 }
 
@@ -83,14 +94,14 @@ async function existing(files: readonly string[]): Promise<void> {
   }
 }
 
-async function openData(dataFolder: string): Promise<{ readonly folder: string; readonly read: Reader; close(): void }> {
+async function openData({ dataFolder, store }: StorePlace): Promise<OpenReader & { readonly folder: string }> {
   const folder = auditFolder(dataFolder);
-  for (const needed of [folder, databaseFile(dataFolder)]) {
+  for (const needed of [folder, ...(store.engine === 'embedded' ? [databaseFile(dataFolder)] : [])]) {
     await stat(needed).catch(() => {
       throw new UsageError(`there is no '${needed}'; name the data folder with --data, or give the segments as files`);
     });
   }
-  return { folder, ...openEmbeddedReader(dataFolder) };
+  return { folder, ...(await openReader({ dataFolder, store })) };
 }
 
 async function keysFor({ key }: Options, store: Reader | undefined, files: readonly string[]): Promise<Keys> {

@@ -8,11 +8,10 @@ import { openCryptoModule } from './crypto/openssl-module.ts';
 import { RootKeys } from './crypto/root-keys.ts';
 import type { BackupSettings } from './hsm/backup/place.ts';
 import { type Order, openBackupWork, type WorkParts } from './hsm/backup/work.ts';
-import { openEmbeddedSnapshot } from './store/embedded.ts';
+import { openSnapshot, type StorePlace } from './store/open.ts';
 
 /** What the thread is started with. */
-export interface BackupThreadData {
-  readonly dataFolder: string;
+export interface BackupThreadData extends StorePlace {
   readonly rootKeys: SharedArrayBuffer;
   readonly clockOffset: SharedArrayBuffer;
   readonly settings: BackupSettings;
@@ -39,7 +38,7 @@ const work = openBackupWork({
   crypto,
   clock: sharedClock(data.clockOffset),
   settings: data.settings,
-  snapshot: () => openEmbeddedSnapshot(data.dataFolder),
+  snapshot: () => openSnapshot(data),
   keep: async (batch) => {
     await main.ask('keep', batch);
   },

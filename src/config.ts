@@ -8,6 +8,7 @@ import { dataFolderOf } from './connection-file.ts';
 import { wrongRange } from './core/addresses.ts';
 import { type AuditSink, auditSinkIn, SINK_FORMS } from './core/audit-sink.ts';
 import type { OutboundRules } from './core/outbound.ts';
+import { EMBEDDED, parseStoreAddress, STORE_FORM, type StoreAddress } from './core/store-address.ts';
 import { parseSecretSource, type SecretSource } from './terminal/secret-source.ts';
 import { UsageError } from './terminal/usage-error.ts';
 
@@ -15,6 +16,7 @@ export { UsageError } from './terminal/usage-error.ts';
 
 export interface Config {
   readonly dataFolder: string;
+  readonly store: StoreAddress;
   readonly rootKeyFile: string;
   /** Where the passphrase of a locked root key is; undefined: somebody gives it to the running service. */
   readonly rootKeyPassphrase: SecretSource | undefined;
@@ -105,7 +107,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   'backup-private-host': { value: 'HOST[:PORT]', environment: 'STRONGROOM_BACKUP_PRIVATE_HOSTS', default: 'none', says: 'A storage host that backups may go to although it is at a private or loopback address; may be given more than once.', multiple: true },
   'backup-ca':           { value: 'FILE',  environment: 'STRONGROOM_BACKUP_CA',           default: 'the public ones', says: 'Certificate authorities (PEM) of storage hosts, besides the public ones.' },
   'backup-timeout':      { value: 'SECONDS', environment: 'STRONGROOM_BACKUP_TIMEOUT',    default: '60',         says: 'How long one request to a storage host may take: it carries 4 MB.' },
-  store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: 'A database elsewhere. This version keeps its own in the data folder and refuses any other.' },
+  store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: `A PostgreSQL database to keep the store in: ${STORE_FORM}. Its password is given in this variable, in $PGPASSWORD or in the password file, never as an argument.` },
 };
 
 /** Reads the arguments of `start`. Throws UsageError. */
@@ -115,8 +117,6 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     const flag = given[name]?.at(-1);
     return flag ?? (environment[SETTINGS[name]?.environment ?? ''] || undefined);
   };
-  if (value('store') !== undefined)
-    throw new UsageError('--store: a database other than the embedded one is not in this version; leave --store out');
   const values = (name: keyof typeof SETTINGS): readonly string[] | undefined =>
     given[name] ?? environment[SETTINGS[name]?.environment ?? '']?.split(',').filter((part) => part !== '');
   const hosts = values('host');
@@ -127,6 +127,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     throw new UsageError('--imds: identities are given out on a port of their own; name it with --identity-port');
   return {
     dataFolder,
+    store: storeOf(given.store?.at(-1), environment.STRONGROOM_STORE),
     rootKeyFile: resolve(value('root-key') ?? join(dataFolder, 'root.key')),
     rootKeyPassphrase: passphrase === undefined ? undefined : parseSecretSource(passphrase, '--root-key-passphrase'),
     port,
@@ -180,6 +181,23 @@ function readFlags(args: readonly string[]): Readonly<Record<string, string[] | 
   } catch (error) {
     throw new UsageError(`${error instanceof Error ? error.message : String(error)}\nthe settings are:\n${settingsHelp()}`);
   }
+}
+
+/** The environment may hold a password; an argument is shown to everybody who lists the processes. */
+export function storeOf(flag: string | undefined, variable: string | undefined): StoreAddress {
+  const text = flag ?? (variable || undefined);
+  if (text === undefined) return EMBEDDED;
+  let address: StoreAddress;
+  try {
+    address = parseStoreAddress(text);
+  } catch (error) {
+    throw new UsageError(`--store: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (flag !== undefined && address.engine === 'postgres' && address.password !== undefined)
+    throw new UsageError(
+      '--store: every account of this machine sees the arguments; give the password in $PGPASSWORD, in the password file ($PGPASSFILE), or the whole address in $STRONGROOM_STORE',
+    );
+  return address;
 }
 
 function pathOf(text: string | undefined): string | undefined {

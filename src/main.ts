@@ -24,6 +24,7 @@ import { Failure } from './core/failure.ts';
 import { type IssuerKeys, jsonOverHttps, openIssuerKeys } from './core/issuer-keys.ts';
 import type { OutboundRules } from './core/outbound.ts';
 import type { Room } from './core/route.ts';
+import { shownStore } from './core/store-address.ts';
 import { type Peer, peer } from './core/thread-calls.ts';
 import { type Urls, urlsFor } from './core/urls.ts';
 import { VERSION } from './core/version.ts';
@@ -58,13 +59,14 @@ import { identityRoom } from './identity/room.ts';
 import { sweepIdentity } from './identity/sweep.ts';
 import { managementRoom } from './management/room.ts';
 import { sweepManagement } from './management/sweep.ts';
-import { openAnchoredStore, refuseStrayLog } from './operator/anchor.ts';
+import { openServiceStore, refuseStrayLog } from './operator/anchor.ts';
 import { controlFileIn, controlNote, removeControlFile } from './operator/control-file.ts';
 import { openRootKeyChange } from './operator/root-key-change.ts';
 import { openRootKeys } from './operator/root-key-opening.ts';
 import { openSealed, type SealedDoor, unsealed } from './operator/sealed.ts';
 import { snapshotMarks } from './operator/snapshot.ts';
 import { lockFolder } from './store/folder-lock.ts';
+import type { StorePlace } from './store/open.ts';
 import type { Reader, Store } from './store/store.ts';
 
 /** What every room is built from; `write` is there on this thread alone. */
@@ -96,8 +98,7 @@ export function buildRooms(parts: HouseParts): readonly Room[] {
 }
 
 /** What a worker thread is started with. */
-export interface WorkerData {
-  readonly dataFolder: string;
+export interface WorkerData extends StorePlace {
   readonly rootKeys: SharedArrayBuffer;
   readonly versions: SharedArrayBuffer;
   readonly clockOffset: SharedArrayBuffer;
@@ -193,7 +194,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   });
   state = 'starting';
   cleanup.push(() => rootKeys.close());
-  const store = await openAnchoredStore(config.dataFolder, rootKeys, {
+  const store = await openServiceStore(config, rootKeys, {
     versions,
     committed: (tags) => tellOfCommit(crew, tags),
     copied: (copy) => log.warn({ copy }, 'the database had an older schema; this copy of it was made before it was changed'),
@@ -217,7 +218,15 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   if (!config.audit.isOn) log.warn('no audit records are kept');
   const keySets = openKeySets({ issuers, documentsOf, clock, versions, log });
   const outside = openOutsideIssuers({ issuers, keySetOf: keySets.keySetOf, clock, versions });
-  const shared = { issuers, dataFolder: config.dataFolder, rootKeys: rootKeys.shared, versions: sharedVersions, clockOffset, auditGate };
+  const shared = {
+    issuers,
+    dataFolder: config.dataFolder,
+    store: config.store,
+    rootKeys: rootKeys.shared,
+    versions: sharedVersions,
+    clockOffset,
+    auditGate,
+  };
   const fallen = Promise.withResolvers<Error>();
   for (let attempt = 1; ; attempt += 1) {
     const port = sealedDoor?.port ?? (await claimPort(config));
@@ -256,7 +265,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       audit = opened;
     }
     const backups = openBackups(
-      { dataFolder: config.dataFolder, rootKeys: rootKeys.shared, clockOffset, settings: config.backups },
+      { dataFolder: config.dataFolder, store: config.store, rootKeys: rootKeys.shared, clockOffset, settings: config.backups },
       {
         ...parts,
         knownPrincipals: async (ids) =>
@@ -303,7 +312,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     state = 'ready';
     // After whatever the caller does when this resolves: the ready line comes first, also where stdout is a sink.
     setImmediate(() => audit?.follow());
-    log.info({ origin: urls.origin, workers: config.workers, dataFolder: config.dataFolder }, 'ready');
+    log.info({ origin: urls.origin, workers: config.workers, dataFolder: config.dataFolder, store: shownStore(config.store) }, 'ready');
     return {
       connection,
       connectionFile,

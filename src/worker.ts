@@ -27,7 +27,7 @@ import type { KeySetOf } from './identity/issuers/key-sets.ts';
 import { openOutsideIssuers } from './identity/issuers/outside-token.ts';
 import { tokenVerifier } from './identity/verify-token.ts';
 import { buildRooms, freeKeys, type WorkerData } from './main.ts';
-import { openEmbeddedReader } from './store/embedded.ts';
+import { openReader } from './store/open.ts';
 
 // The main thread starts this file with a port and with just this data.
 if (parentPort === null) throw new Error('worker.ts is started by main.ts');
@@ -36,7 +36,7 @@ const data = workerData as WorkerData;
 const clock = sharedClock(data.clockOffset);
 const versions = new Versions(data.versions);
 const log = pino({ level: data.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
-const { read, close: closeReader } = openEmbeddedReader(data.dataFolder);
+const { read, close: closeReader } = await openReader(data);
 const crypto = openCryptoModule({ rootKey: new RootKeys(data.rootKeys) });
 const metrics = doorMetrics();
 const { urls, tenantId, hosts, hostsGiven, reusePort } = data;
@@ -92,7 +92,7 @@ const main = peer(parentPort, {
   metrics: () => metrics.snapshot(),
   close: async () => {
     await door?.close();
-    closeReader();
+    await closeReader();
     crypto.close();
   },
 });

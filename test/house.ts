@@ -78,7 +78,8 @@ export async function openHouse(settings: { readonly workers?: number; readonly 
     'error',
     ...(settings.flags ?? []),
   ];
-  let service: Service = await startService(readConfig(flags, {}), { clockOffset });
+  const environment = await storeForTests();
+  let service: Service = await startService(readConfig(flags, environment), { clockOffset });
   let ca = readFileSync(service.connection.caFile);
 
   function call(method: string, url: string, { body, headers = {}, token }: Sent = {}): Promise<Got> {
@@ -185,7 +186,7 @@ export async function openHouse(settings: { readonly workers?: number; readonly 
       await service.close();
       agent.destroy();
       tokens.clear();
-      service = await startService(readConfig(flags, {}), { clockOffset });
+      service = await startService(readConfig(flags, environment), { clockOffset });
       ca = readFileSync(service.connection.caFile);
     },
     async close() {
@@ -195,6 +196,13 @@ export async function openHouse(settings: { readonly workers?: number; readonly 
     },
   };
   return house;
+}
+
+/** `STORE=postgres npm test -- wire/life`: the same house over a database of a server of its own. */
+async function storeForTests(): Promise<NodeJS.ProcessEnv> {
+  if (process.env.STORE !== 'postgres') return {};
+  const { postgresServer } = await import('./postgres.ts');
+  return { STRONGROOM_STORE: await (await postgresServer()).database() };
 }
 
 /** The answer, once the published documents have nothing to say against it. */

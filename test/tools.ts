@@ -2,8 +2,9 @@
 // and otherwise missing with a sentence that becomes the reason of a named skip.
 
 import { execFile } from 'node:child_process';
+import { globSync } from 'node:fs';
 import { access, constants, mkdir, rm, writeFile } from 'node:fs/promises';
-import { delimiter, join, resolve } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '..');
 export const CACHE = join(root, 'node_modules/.cache/strongroom');
@@ -27,6 +28,13 @@ export interface AzureCli extends Program {
 export async function openssl(): Promise<Program | Missing> {
   const path = (await onPath('openssl')) ?? ((await aptInstall('openssl')) ? await onPath('openssl') : undefined);
   return path === undefined ? { missing: 'the openssl command is not installed and apt could not install it' } : { path };
+}
+
+/** The folder with initdb and postgres: Debian keeps them off the path, one folder for each version. */
+export async function postgresql(): Promise<Program | Missing> {
+  const found = (): string | undefined => globSync('/usr/lib/postgresql/*/bin/initdb').sort().at(-1);
+  const initdb = found() ?? ((await aptInstall('postgresql')) ? found() : undefined) ?? (await onPath('initdb'));
+  return initdb === undefined ? { missing: 'PostgreSQL is not installed and apt could not install it' } : { path: dirname(initdb) };
 }
 
 /** az of PyPI in a virtual environment of its own; `$STRONGROOM_TEST_AZ` names one that is there already. */

@@ -8,6 +8,15 @@ import { LRUCache } from 'lru-cache';
 export type Tag = string;
 
 const SLOTS = 4096;
+/** Behind the counters: whether the caches are held at all, and until when. */
+const HELD = SLOTS;
+const UNTIL = SLOTS + 1;
+
+/** Milliseconds of a clock that all threads share and nobody sets, as a number of 32 bits that wraps around. */
+export function monotonic(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return (seconds * 1000 + Math.floor(nanoseconds / 1e6)) | 0;
+}
 
 export class Versions {
   readonly #counters: Int32Array;
@@ -17,7 +26,7 @@ export class Versions {
   }
 
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer(SLOTS * 4);
+    return new SharedArrayBuffer((SLOTS + 2) * 4);
   }
 
   of(tag: Tag): number {
@@ -26,6 +35,25 @@ export class Versions {
 
   touch(tag: Tag): void {
     Atomics.add(this.#counters, slot(tag), 1);
+  }
+
+  /** It is not known what was changed. */
+  touchAll(): void {
+    for (let i = 0; i < SLOTS; i += 1) Atomics.add(this.#counters, i, 1);
+  }
+
+  /**
+   * Where others change the same store: what is cached may be served until this moment of `monotonic`, and no longer unless this is called again. A service
+   * that is alone with its store never calls it, and is not held to anything.
+   */
+  holdUntil(moment: number): void {
+    Atomics.store(this.#counters, UNTIL, moment | 0);
+    Atomics.store(this.#counters, HELD, 1);
+  }
+
+  /** Whether caches may be served now. */
+  get areCurrent(): boolean {
+    return Atomics.load(this.#counters, HELD) === 0 || ((Atomics.load(this.#counters, UNTIL) - monotonic()) | 0) > 0;
   }
 }
 
@@ -54,7 +82,8 @@ export class CoherentCache<Value> {
   /** The cached value, if no commit has touched its tag since it was loaded. */
   peek(key: string, tag: Tag): Value | undefined {
     const entry = this.#entries.get(key);
-    if (entry === undefined) return undefined;
+    // What was kept may still be right when this node hears again, so it stays.
+    if (entry === undefined || !this.#versions.areCurrent) return undefined;
     if (entry.version === this.#versions.of(tag)) return entry.value;
     this.#entries.delete(key);
     return undefined;

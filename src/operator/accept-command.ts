@@ -29,6 +29,8 @@ export async function runAccept(args: readonly string[]): Promise<number> {
   if (positionals.length > 0) throw new UsageError(ACCEPT_HELP);
   const place = ['data', 'root-key'] as const;
   const config = readConfig(place.flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, values[name]])));
+  if (config.store.engine !== 'embedded')
+    throw new UsageError('a database on a server is not accepted or refused; this is for the one in a data folder');
   if (!databaseExists(config.dataFolder)) throw new UsageError(`there is no database in '${config.dataFolder}'`);
   const source = values['passphrase-from'];
   const lock = lockFolder(config.dataFolder);

@@ -12,6 +12,7 @@ import { isMarked, marksOf } from '../crypto/root-mac.ts';
 import { databaseExists, databaseFile, type EmbeddedOptions, openEmbeddedStore, peekMeta } from '../store/embedded.ts';
 import { factsOf, hasLog, isSmall, structuralDamage, visibleDamage } from '../store/inspect.ts';
 import { writeMeta } from '../store/meta.ts';
+import { openStore, type StorePlace } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { writeFileWhole } from '../terminal/files.ts';
 
@@ -37,6 +38,12 @@ export interface AnchoredStore extends Store {
 
 export function anchorFile(dataFolder: string): string {
   return join(dataFolder, 'strongroom.anchor');
+}
+
+/** The store of a service, wherever it is. A server keeps watch over its own files, so only the embedded database has an anchor. */
+export async function openServiceStore(place: StorePlace, rootKeys: RootKeys, options: EmbeddedOptions): Promise<AnchoredStore> {
+  if (place.store.engine === 'embedded') return openAnchoredStore(place.dataFolder, rootKeys, options);
+  return { ...(await openStore(place, options)), remark: async () => undefined };
 }
 
 /**

@@ -4,13 +4,13 @@ import { type Config, readConfig } from '../config.ts';
 import { Versions } from '../core/coherence.ts';
 import { openCryptoModule } from '../crypto/openssl-module.ts';
 import { openRootKeyFile, readRootKeyFile } from '../crypto/root-key.ts';
-import { databaseExists } from '../store/embedded.ts';
 import { lockFolder } from '../store/folder-lock.ts';
+import { storeExists } from '../store/open.ts';
 import { passphraseFor } from '../terminal/ask.ts';
 import { parseSecretSource, SECRET_SOURCES, type SecretSource } from '../terminal/secret-source.ts';
 import { UsageError } from '../terminal/usage-error.ts';
 import { print, readWords, say } from '../terminal/words.ts';
-import { openAnchoredStore, refuseStrayLog } from './anchor.ts';
+import { openServiceStore, refuseStrayLog } from './anchor.ts';
 import { NotRunning, tellService } from './control-file.ts';
 import { changeRootKey, forgetOtherRootKey, settleRootKey } from './root-key-change.ts';
 import { openRootKeysHere } from './root-key-opening.ts';
@@ -62,8 +62,7 @@ export async function runUnseal(args: readonly string[]): Promise<number> {
 }
 
 async function create({ config, lock, from }: Given): Promise<number> {
-  if (databaseExists(config.dataFolder))
-    throw new UsageError(`'${config.dataFolder}' has a database already, and with it a root key; use rotate`);
+  if (await storeExists(config)) throw new UsageError(`'${config.dataFolder}' has a database already, and with it a root key; use rotate`);
   if ((await readRootKeyFile(config.rootKeyFile)) !== undefined)
     throw new UsageError(`there is a root key in '${config.rootKeyFile}' already`);
   const passphrase = lock === true ? await newPassphrase(from) : undefined;
@@ -108,12 +107,12 @@ async function rotateRunning({ dataFolder }: Config, passphrase: Buffer | undefi
 }
 
 async function rotateStopped(config: Config, passphrase: Buffer | undefined, oldFrom: SecretSource | undefined): Promise<string> {
-  if (!databaseExists(config.dataFolder)) throw new Error(`'${config.dataFolder}' has no database; there is nothing to seal anew`);
+  if (!(await storeExists(config))) throw new Error(`'${config.dataFolder}' has no database; there is nothing to seal anew`);
   const lock = lockFolder(config.dataFolder);
   try {
     await refuseStrayLog(config.dataFolder);
     const rootKeys = await openRootKeysHere(config, oldFrom, '--old-passphrase-from');
-    const store = await openAnchoredStore(config.dataFolder, rootKeys, {
+    const store = await openServiceStore(config, rootKeys, {
       versions: new Versions(Versions.allocate()),
       committed: () => undefined,
     });

@@ -3,7 +3,7 @@
 import type { Config } from '../config.ts';
 import { announcedPath, installAnnouncedRootKey, openRootKeyFile, type RootKeyFile, readRootKeyFile } from '../crypto/root-key.ts';
 import { RootKeys } from '../crypto/root-keys.ts';
-import { databaseExists, peekMeta } from '../store/embedded.ts';
+import { peekMeta, storeExists } from '../store/open.ts';
 import { passphraseFor } from '../terminal/ask.ts';
 import { nameOf, readSecret, type SecretSource } from '../terminal/secret-source.ts';
 import { ROOT_KEY_ID, wrongRootKey } from './root-key-change.ts';
@@ -11,7 +11,7 @@ import { ROOT_KEY_ID, wrongRootKey } from './root-key-change.ts';
 /** Tries a passphrase: the root key, which the caller zeroes, or undefined when it is the wrong one. */
 export type Unlock = (passphrase: Uint8Array) => Promise<Buffer | undefined>;
 
-type Place = Pick<Config, 'dataFolder' | 'rootKeyFile' | 'rootKeyPassphrase'>;
+type Place = Pick<Config, 'dataFolder' | 'store' | 'rootKeyFile' | 'rootKeyPassphrase'>;
 
 /**
  * The root key of this data folder, made at the first start. `wait` is asked for it when it is locked and nothing says where the passphrase is.
@@ -40,9 +40,10 @@ export async function openRootKeys(place: Place, wait: (unlock: Unlock) => Promi
 }
 
 /** The file of the root key that the database says, whichever of the two it is: a new one may have been announced and not put in its place. */
-async function fileOf({ dataFolder, rootKeyFile }: Place, passphrase: Uint8Array | undefined): Promise<RootKeyFile> {
-  const id = await peekMeta(dataFolder, ROOT_KEY_ID);
-  if (id === undefined) return openRootKeyFile(rootKeyFile, { mayCreate: !databaseExists(dataFolder), passphrase });
+async function fileOf(place: Place, passphrase: Uint8Array | undefined): Promise<RootKeyFile> {
+  const { rootKeyFile } = place;
+  const id = await peekMeta(place, ROOT_KEY_ID);
+  if (id === undefined) return openRootKeyFile(rootKeyFile, { mayCreate: !(await storeExists(place)), passphrase });
   const file = await openRootKeyFile(rootKeyFile, { mayCreate: false });
   if (file.id === id) return file;
   const announced = await readRootKeyFile(await announcedPath(rootKeyFile));

@@ -72,7 +72,11 @@ export async function runSnapshot(args: readonly string[], program: string): Pro
 }
 
 async function take(target: string, { config, from, withRootKey }: Given, program: string): Promise<number> {
-  const { dataFolder, rootKeyFile } = config;
+  const { dataFolder, rootKeyFile, store } = config;
+  if (store.engine !== 'embedded')
+    throw new UsageError(
+      'a snapshot is of a data folder with its database in it; copy a database on a server with its own means (docs/cluster.md)',
+    );
   if (!databaseExists(dataFolder)) throw new UsageError(`there is no service in '${dataFolder}'`);
   const marks = async (text: string): Promise<Record<string, string>> => {
     try {

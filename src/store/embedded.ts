@@ -6,8 +6,8 @@ import type { Tag, Versions } from '../core/coherence.ts';
 import { copyDatabase } from './copy.ts';
 import { readMeta } from './meta.ts';
 import { migrate, schemaOf } from './migrate.ts';
-import { type Connection, openReader, openWriter } from './sqlite.ts';
-import type { Reader, Store } from './store.ts';
+import { type Connection, openReader, openWriter, transactionsOf } from './sqlite.ts';
+import type { OpenReader, Store } from './store.ts';
 import { WriteQueue } from './write-queue.ts';
 
 export function databaseFile(dataFolder: string): string {
@@ -47,7 +47,7 @@ export async function openEmbeddedStore(dataFolder: string, options: EmbeddedOpt
     throw failure;
   }
   const reader = openReader(file);
-  const queue = new WriteQueue(writer, options.versions, options.committed);
+  const queue = new WriteQueue(transactionsOf(writer), options.versions, options.committed);
   return {
     read: reader.db,
     write: (job) => queue.add(job),
@@ -73,16 +73,15 @@ export async function peekMeta(dataFolder: string, key: string): Promise<string 
   }
 }
 
-export function openEmbeddedReader(dataFolder: string): { read: Reader; close(): void } {
+export function openEmbeddedReader(dataFolder: string): OpenReader {
   const reader = openReader(databaseFile(dataFolder));
   return { read: reader.db, close: () => reader.close() };
 }
 
 /**
- * The store as it is now, for as long as somebody reads: commits go on and are not seen. On a connection of its own; a server database does the same with
- * REPEATABLE READ. The write-ahead log cannot be emptied meanwhile, so it is not kept for longer than it takes to read.
+ * The store as it is now, for as long as somebody reads: commits go on and are not seen. On a connection of its own. The write-ahead log cannot be emptied meanwhile, so it is not kept for longer than it takes to read.
  */
-export function openEmbeddedSnapshot(dataFolder: string): { read: Reader; close(): void } {
+export function openEmbeddedSnapshot(dataFolder: string): OpenReader {
   const reader = openReader(databaseFile(dataFolder));
   reader.exec('BEGIN');
   return { read: reader.db, close: () => reader.close() };

@@ -13,6 +13,7 @@ import { up as evidence } from './migrations/0009-evidence.ts';
 import { up as backups } from './migrations/0010-backups.ts';
 import { up as managedIdentities } from './migrations/0011-managed-identities.ts';
 import { up as auditRecords } from './migrations/0012-audit-records.ts';
+import { up as storeChanges } from './migrations/0013-store-changes.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -31,6 +32,7 @@ export const MIGRATIONS: readonly Migration[] = [
   backups,
   managedIdentities,
   auditRecords,
+  storeChanges,
 ];
 
 /** What this program writes. */
@@ -47,10 +49,20 @@ export async function schemaOf(connection: Connection, known = SCHEMA): Promise<
   if (application !== APPLICATION_ID && (application !== 0 || (await hasTables(db)))) {
     throw new Error('the database file was not written by Strongroom; nothing was changed');
   }
-  if (version > known) {
-    throw new Error(`the database has schema ${version} and this program knows ${known}: a newer Strongroom wrote it`);
-  }
+  if (version > known) throw tooNew(version, known);
   return version;
+}
+
+/** A database of some engine, to be brought to this schema in one transaction. */
+export interface MigrationTarget {
+  /** A migration speaks of the schema of its own time, not of today's. */
+  readonly db: Kysely<unknown>;
+  /** As it is now; throws as `schemaOf` does. */
+  version(): Promise<number>;
+  begin(): Promise<void>;
+  /** Notes the version, and ends the transaction. */
+  commit(version: number): Promise<void>;
+  rollBack(): Promise<void>;
 }
 
 /**
@@ -62,20 +74,48 @@ export async function migrate(
   keep: (schema: number) => void = () => undefined,
   migrations: readonly Migration[] = MIGRATIONS,
 ): Promise<void> {
-  const version = await schemaOf(connection, migrations.length);
-  if (version >= migrations.length) return;
-  if (version > 0) keep(version);
-  // A migration speaks of the schema of its own time, not of today's.
-  const db = connection.db as unknown as Kysely<unknown>;
-  connection.exec('BEGIN IMMEDIATE');
+  const target: MigrationTarget = {
+    db: connection.db as unknown as Kysely<unknown>,
+    version: () => schemaOf(connection, migrations.length),
+    begin: async () => connection.exec('BEGIN IMMEDIATE'),
+    commit: async (version) => {
+      connection.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${version}`);
+      connection.exec('COMMIT');
+    },
+    rollBack: async () => connection.exec('ROLLBACK'),
+  };
+  await migrateTarget(target, migrations, keep);
+}
+
+/** As `migrate`, for a database of any engine. */
+export async function migrateTarget(
+  target: MigrationTarget,
+  migrations: readonly Migration[],
+  keep: (schema: number) => void = () => undefined,
+): Promise<void> {
+  const found = await versionUpTo(target, migrations.length);
+  if (found === migrations.length) return;
+  if (found > 0) keep(found);
+  await target.begin();
   try {
-    for (const up of migrations.slice(version)) await up(db);
-    connection.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${migrations.length}`);
-    connection.exec('COMMIT');
+    // Somebody else may have done it while this one waited for its turn.
+    const version = await versionUpTo(target, migrations.length);
+    for (const up of migrations.slice(version)) await up(target.db);
+    await target.commit(migrations.length);
   } catch (error) {
-    connection.exec('ROLLBACK');
+    await target.rollBack();
     throw error;
   }
+}
+
+async function versionUpTo(target: MigrationTarget, known: number): Promise<number> {
+  const version = await target.version();
+  if (version > known) throw tooNew(version, known);
+  return version;
+}
+
+function tooNew(version: number, known: number): Error {
+  return new Error(`the database has schema ${version} and this program knows ${known}: a newer Strongroom wrote it`);
 }
 
 async function pragma(db: Kysely<unknown>, name: 'user_version' | 'application_id'): Promise<number> {

@@ -365,4 +365,7 @@ export interface Tables {
     trouble: string | null;
     updated_at: number;
   };
+
+  /** What each commit touched, in the order of commits, where several nodes may share the store. */
+  store_changes: { sequence: number; node: string; tags_json: string };
 }

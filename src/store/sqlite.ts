@@ -4,6 +4,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { Kysely, type SqliteDatabase, SqliteDialect } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import type { Tables } from './schema.ts';
+import type { Transactions } from './transactions.ts';
 
 export interface Connection {
   readonly db: Kysely<Tables>;
@@ -26,6 +27,22 @@ export function openReader(file: string): Connection {
   const database = new DatabaseSync(file, { readOnly: true, enableDoubleQuotedStringLiterals: false });
   database.exec('PRAGMA busy_timeout = 5000; PRAGMA query_only = ON;');
   return connection(database);
+}
+
+/** The connection for the queue of changes. */
+export function transactionsOf({ db, exec }: Connection): Transactions {
+  const run = async (sql: string): Promise<void> => exec(sql);
+  return {
+    db,
+    begin: () => run('BEGIN IMMEDIATE'),
+    save: () => run('SAVEPOINT job'),
+    release: () => run('RELEASE job'),
+    undo: () => run('ROLLBACK TO job; RELEASE job'),
+    // Whoever else reads this file is a thread of this process, and is told by the queue.
+    commit: () => run('COMMIT'),
+    // It may have rolled back by itself; then there is no transaction left to end.
+    rollBack: () => run('ROLLBACK').catch(() => undefined),
+  };
 }
 
 function connection(database: DatabaseSync): Connection {

@@ -14,6 +14,12 @@ export interface Writer extends Pick<Kysely<Tables>, 'selectFrom' | 'insertInto'
   note(deed: Deed): void;
 }
 
+/** What reads, and what lets go of it. */
+export interface OpenReader {
+  readonly read: Reader;
+  close(): unknown;
+}
+
 export interface Store {
   readonly read: Reader;
   /**

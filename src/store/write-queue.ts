@@ -2,9 +2,9 @@
 
 import type { Tag, Versions } from '../core/coherence.ts';
 import { Failure } from '../core/failure.ts';
-import type { Connection } from './sqlite.ts';
-import { isStorageError, storeUnavailable } from './storage-errors.ts';
+import { isStorageError, outcomeUnknown, storeUnavailable } from './storage-errors.ts';
 import type { Writer } from './store.ts';
+import { type Transactions, UnknownOutcome } from './transactions.ts';
 
 interface Job {
   run(writer: Writer): Promise<unknown>;
@@ -21,15 +21,15 @@ interface Done {
 const LARGEST_GROUP = 128;
 
 export class WriteQueue {
-  readonly #connection: Connection;
+  readonly #transactions: Transactions;
   readonly #versions: Versions;
   readonly #committed: (tags: readonly Tag[]) => void;
   readonly #waiting: Job[] = [];
   #running: Promise<void> | undefined;
   #closed = false;
 
-  constructor(connection: Connection, versions: Versions, committed: (tags: readonly Tag[]) => void) {
-    this.#connection = connection;
+  constructor(transactions: Transactions, versions: Versions, committed: (tags: readonly Tag[]) => void) {
+    this.#transactions = transactions;
     this.#versions = versions;
     this.#committed = committed;
   }
@@ -61,49 +61,52 @@ export class WriteQueue {
   async #commitGroup(jobs: readonly Job[]): Promise<void> {
     const done: Done[] = [];
     try {
-      this.#connection.exec('BEGIN IMMEDIATE');
+      await this.#transactions.begin();
       for (const job of jobs) {
         const finished = await this.#inSavepoint(job);
         if (finished !== undefined) done.push(finished);
       }
-      this.#connection.exec('COMMIT');
+      await this.#transactions.commit(tagsOf(done));
     } catch (error) {
-      this.#rollBack();
-      const reason = storeUnavailable(error);
+      await this.#transactions.rollBack();
+      const isUnknown = error instanceof UnknownOutcome;
+      // What may have been changed is read anew.
+      if (isUnknown) this.#tell(tagsOf(done));
+      const reason = isUnknown ? outcomeUnknown(error) : storeUnavailable(error);
       for (const job of jobs) job.reject(reason);
       return;
     }
-    const tags = done.flatMap((finished) => finished.tags);
-    for (const tag of tags) this.#versions.touch(tag);
+    this.#tell(tagsOf(done));
     for (const { job, result } of done) job.resolve(result);
+  }
+
+  /** Every thread's caches first; `committed` only frees memory. */
+  #tell(tags: readonly Tag[]): void {
+    for (const tag of tags) this.#versions.touch(tag);
     if (tags.length > 0) this.#committed(tags);
   }
 
   async #inSavepoint(job: Job): Promise<Done | undefined> {
     const tags: Tag[] = [];
-    this.#connection.exec('SAVEPOINT job');
+    await this.#transactions.save();
     try {
-      const result = await job.run(writerOver(this.#connection, tags));
-      this.#connection.exec('RELEASE job');
+      const result = await job.run(writerOver(this.#transactions, tags));
+      await this.#transactions.release();
       return { job, result, tags };
     } catch (error) {
       // An error that ended the whole transaction (disk full, say) makes this statement fail too, and so the whole group.
-      this.#connection.exec('ROLLBACK TO job; RELEASE job');
+      await this.#transactions.undo();
       job.reject(isStorageError(error) ? storeUnavailable(error) : error);
       return undefined;
     }
   }
-
-  #rollBack(): void {
-    try {
-      this.#connection.exec('ROLLBACK');
-    } catch {
-      // SQLite has already rolled back; there is no transaction left to end.
-    }
-  }
 }
 
-function writerOver({ db }: Connection, tags: Tag[]): Writer {
+function tagsOf(done: readonly Done[]): readonly Tag[] {
+  return done.flatMap((finished) => finished.tags);
+}
+
+function writerOver({ db }: Transactions, tags: Tag[]): Writer {
   return {
     selectFrom: db.selectFrom.bind(db),
     insertInto: db.insertInto.bind(db),

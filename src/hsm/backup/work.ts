@@ -9,7 +9,7 @@ import { Failure } from '../../core/failure.ts';
 import type { CryptoModule } from '../../crypto/module.ts';
 import { asSealedKey, type KeyMaterial } from '../../crypto/types.ts';
 import { contentOf, type PlacedRow } from '../../store/hsm-content.ts';
-import type { Reader } from '../../store/store.ts';
+import type { OpenReader } from '../../store/store.ts';
 import { ADMINISTRATOR } from '../access/built-in-roles.ts';
 import { keyTermsOf, type VersionRow } from '../keys/key-version.ts';
 import { nameKey } from '../keys/names.ts';
@@ -71,7 +71,7 @@ export interface WorkParts {
   readonly clock: Clock;
   readonly settings: BackupSettings;
   /** The store as of one moment. */
-  snapshot(): { readonly read: Reader; close(): void };
+  snapshot(): OpenReader | Promise<OpenReader>;
   /** Keeps rows of a restore until all are there. */
   keep(batch: { readonly jobId: string; readonly sequence: number; readonly rows: string }): Promise<void>;
   identityToken(hsmId: string): Promise<{ readonly token: string; readonly expiresAt: number }>;
@@ -105,7 +105,7 @@ export function openBackupWork(parts: WorkParts): BackupWork {
     if (known !== undefined) return { folder, manifest: readManifest(known).manifest, isOld: true };
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const now = snapshot();
+    const now = await snapshot();
     try {
       const rows = contentOf(now.read, order.hsm.id);
       const { file, manifest } = await writeBackup(

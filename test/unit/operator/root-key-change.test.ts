@@ -9,6 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../../src/core/clock.ts';
 import { Versions } from '../../../src/core/coherence.ts';
 import { OPEN_TO_ALL } from '../../../src/core/network-rules.ts';
+import { EMBEDDED } from '../../../src/core/store-address.ts';
 import { urlsFor } from '../../../src/core/urls.ts';
 import { openCryptoModule } from '../../../src/crypto/openssl-module.ts';
 import { rootKeyId } from '../../../src/crypto/root-keys.ts';
@@ -35,7 +36,7 @@ interface Place extends RootKeyParts {
 
 async function open(dataFolder: string): Promise<Place> {
   const file = join(dataFolder, 'root.key');
-  const rootKeys = await openRootKeys({ dataFolder, rootKeyFile: file, rootKeyPassphrase: undefined }, () =>
+  const rootKeys = await openRootKeys({ dataFolder, store: EMBEDDED, rootKeyFile: file, rootKeyPassphrase: undefined }, () =>
     assert.fail('it is not locked'),
   );
   const store = await openEmbeddedStore(dataFolder, { versions: new Versions(Versions.allocate()), committed: () => undefined });
@@ -234,7 +235,7 @@ test('a database whose root key file is another one is refused, with or without 
 test('a passphrase that is given for a root key in the clear is refused: the operator believes it to be locked', async (t) => {
   const folder = await furnished(t);
   process.env.STRONGROOM_TEST_SECRET = randomBytes(12).toString('hex');
-  const place = { dataFolder: folder, rootKeyFile: join(folder, 'root.key') };
+  const place = { dataFolder: folder, store: EMBEDDED, rootKeyFile: join(folder, 'root.key') };
   await assert.rejects(
     openRootKeys({ ...place, rootKeyPassphrase: { kind: 'env', name: 'STRONGROOM_TEST_SECRET' } }, () => assert.fail()),
     /is in the clear, although --root-key-passphrase was given/,

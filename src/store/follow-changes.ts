@@ -1,0 +1,89 @@
+// Sees what other nodes commit to a shared store, and says for how long this node's caches may be believed: until a moment after it last heard. A node that
+// cannot hear, or that was stopped for a while, finds its caches closed and reads through.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { monotonic, type Tag, type Versions } from '../core/coherence.ts';
+import type { PostgresAddress } from '../core/store-address.ts';
+import { type Client, openClient, type Run } from './postgres.ts';
+
+export interface Follower {
+  stop(): Promise<void>;
+}
+
+export interface FollowerParts {
+  readonly address: PostgresAddress;
+  /** Whose commits need no look: this node's own. */
+  readonly node: string;
+  readonly versions: Versions;
+  readonly committed: (tags: readonly Tag[]) => void;
+}
+
+/** Milliseconds. State that decides access is never older than this, on any node. */
+const LEASE = 1000;
+const EVERY = 200;
+const AT_ONCE = 1000;
+
+interface Row {
+  readonly sequence: number;
+  readonly node: string;
+  readonly tags_json: string;
+}
+
+/** Resolves when it has heard once. */
+export async function followChanges({ address, node, versions, committed }: FollowerParts): Promise<Follower> {
+  const stopping = new AbortController();
+  let client: Client | undefined;
+  /** The last commit that was seen; found again each time, unless it was pruned or lost with a server. */
+  let last: Row | undefined;
+  let isBehind = true;
+
+  async function listen(): Promise<void> {
+    // Before the question: what is committed after it is not in the answer.
+    const began = monotonic();
+    if (client === undefined || client.isLost) client = await openClient(address, { statement: LEASE });
+    const rows = await changesFrom(client.run, last?.sequence);
+    const first = rows[0];
+    if (last !== undefined && (first === undefined || first.sequence !== last.sequence || first.tags_json !== last.tags_json)) {
+      versions.touchAll();
+    }
+    const others = rows.filter((row) => row.node !== node && row.sequence !== last?.sequence);
+    const tags = others.flatMap((row) => JSON.parse(row.tags_json) as Tag[]);
+    for (const tag of tags) versions.touch(tag);
+    if (tags.length > 0) committed(tags);
+    last = rows.at(-1) ?? NOTHING;
+    isBehind = rows.length >= AT_ONCE;
+    if (!isBehind) versions.holdUntil(began + LEASE);
+  }
+
+  async function round(): Promise<void> {
+    for (;;) {
+      const next = await pause(isBehind ? 1 : EVERY, true, { signal: stopping.signal }).catch(() => false);
+      if (!next) return;
+      // The caches close by themselves when this goes on failing.
+      await listen().catch(() => (isBehind = false));
+    }
+  }
+
+  versions.holdUntil(monotonic());
+  await listen();
+  const running = round();
+  return {
+    stop: async () => {
+      stopping.abort();
+      await running;
+      await client?.close();
+    },
+  };
+}
+
+const NOTHING: Row = { sequence: 0, node: '', tags_json: '' };
+
+/** With the one that was seen last, so that it is known that nothing between is missing; from nowhere, the newest alone. */
+async function changesFrom(run: Run, sequence: number | undefined): Promise<readonly Row[]> {
+  const columns = 'select sequence, node, tags_json from store_changes';
+  const { rows } =
+    sequence === undefined
+      ? await run(`${columns} order by sequence desc limit 1`)
+      : await run(`${columns} where sequence >= $1 order by sequence limit ${AT_ONCE}`, [sequence]);
+  return rows;
+}

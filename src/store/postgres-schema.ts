@@ -1,0 +1,72 @@
+// Brings a PostgreSQL database to this program's schema, under a lock, and refuses one that another program or a newer one has written.
+
+import { DataTypeNode, type KyselyPlugin, type OperationNode, OperationNodeTransformer, RawNode } from 'kysely';
+import { MIGRATIONS, type Migration, type MigrationTarget, migrateTarget } from './migrate.ts';
+import type { Client, Run } from './postgres.ts';
+
+/** 'STRG' in ASCII: the first half of every advisory lock of ours. */
+const OURS = 0x53545247;
+
+/** The second half. */
+export const LOCKS = { migration: 1, writing: 2, service: 3 } as const;
+
+export function lockArguments(lock: keyof typeof LOCKS): string {
+  return `${OURS}, ${LOCKS[lock]}`;
+}
+
+/**
+ * Where column types differ: bytes have another name, whole numbers hold what JavaScript's do, and texts are compared byte by byte, as SQLite compares them,
+ * whatever language the database was made for.
+ */
+const TYPES: Readonly<Record<string, string>> = { blob: 'bytea', integer: 'bigint', text: 'text collate "C"' };
+
+class PortableTypes extends OperationNodeTransformer {
+  protected override transformNodeImpl<T extends OperationNode>(node: T): T {
+    const type = DataTypeNode.is(node) && typeof node.dataType === 'string' ? TYPES[node.dataType] : undefined;
+    // The place of a data type takes either kind of node.
+    if (type !== undefined) return RawNode.createWithSql(type) as OperationNode as T;
+    return super.transformNodeImpl(node);
+  }
+}
+
+const transformer = new PortableTypes();
+const portableTypes: KyselyPlugin = {
+  transformQuery: ({ node }) => transformer.transformNode(node),
+  transformResult: async ({ result }) => result,
+};
+
+/** The schema of a database that is ours, 0 when it is empty. Throws an Error for the operator when it is another program's. */
+export async function schemaIn(run: Run): Promise<number> {
+  const { rows } = await run(
+    `select table_name as name from information_schema.tables where table_schema = current_schema() order by table_name = 'strongroom_schema' desc limit 1`,
+  );
+  const name: unknown = rows[0]?.name;
+  if (name === undefined) return 0;
+  if (name !== 'strongroom_schema')
+    throw new Error('the database has tables that Strongroom did not write; nothing was changed. Give it one of its own');
+  const found = await run('select version from strongroom_schema');
+  return Number(found.rows[0]?.version ?? 0);
+}
+
+/** All the way or not at all; whoever comes at the same time waits and finds it done. `migrations` are this program's unless a test brings others. */
+export async function migratePostgres(client: Client, migrations: readonly Migration[] = MIGRATIONS): Promise<void> {
+  const { run } = client;
+  const target: MigrationTarget = {
+    db: client.db.withPlugin(portableTypes) as unknown as MigrationTarget['db'],
+    version: () => schemaIn(run),
+    begin: async () => {
+      await run('begin');
+      await run(`select pg_advisory_xact_lock(${lockArguments('migration')})`);
+    },
+    commit: async (version) => {
+      await run('create table if not exists strongroom_schema (version integer not null)');
+      await run('delete from strongroom_schema');
+      await run('insert into strongroom_schema (version) values ($1)', [version]);
+      await run('commit');
+    },
+    rollBack: async () => {
+      await run('rollback').catch(() => undefined);
+    },
+  };
+  await migrateTarget(target, migrations);
+}

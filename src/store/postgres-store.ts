@@ -1,0 +1,77 @@
+// The store in a PostgreSQL database: the main thread has the writer and hears of other nodes' commits, each thread reads through connections of its own.
+
+import { randomUUID } from 'node:crypto';
+import type { PostgresAddress } from '../core/store-address.ts';
+import type { EmbeddedOptions } from './embedded.ts';
+import { followChanges } from './follow-changes.ts';
+import { readMeta } from './meta.ts';
+import { type Client, openClient, openPool } from './postgres.ts';
+import { migratePostgres, schemaIn } from './postgres-schema.ts';
+import { openPostgresWriter } from './postgres-writer.ts';
+import type { OpenReader, Store } from './store.ts';
+import { WriteQueue } from './write-queue.ts';
+
+/** Connections of one thread. */
+const READERS = 4;
+
+/** Throws an Error for the operator. */
+export async function openPostgresStore(
+  address: PostgresAddress,
+  { versions, committed }: Pick<EmbeddedOptions, 'versions' | 'committed'>,
+): Promise<Store> {
+  const node = randomUUID();
+  const writer = openPostgresWriter(address, node);
+  await writer.open();
+  try {
+    await withClient(address, (client) => migratePostgres(client));
+    const follower = await followChanges({ address, node, versions, committed });
+    const pool = openPool(address, READERS);
+    const queue = new WriteQueue(writer, versions, committed);
+    return {
+      read: pool.db,
+      write: (job) => queue.add(job),
+      close: async () => {
+        await queue.close();
+        await follower.stop();
+        await pool.close();
+        await writer.close();
+      },
+    };
+  } catch (failure) {
+    await writer.close();
+    throw failure;
+  }
+}
+
+export function openPostgresReader(address: PostgresAddress): OpenReader {
+  const pool = openPool(address, READERS);
+  return { read: pool.db, close: () => pool.close() };
+}
+
+/** As of one moment, for as long as somebody reads: without a time limit, since a slow reader is no reason to lose what was read. */
+export async function openPostgresSnapshot(address: PostgresAddress): Promise<OpenReader> {
+  const client = await openClient(address, { statement: 0, idleInTransaction: 0 });
+  await client.run('begin isolation level repeatable read read only');
+  // The first question is the moment.
+  await client.run('select 1 from meta limit 1');
+  return { read: client.db, close: () => client.close() };
+}
+
+/** One fact before the store is opened for good: undefined when nothing of ours is there, or no such fact. Changes nothing. */
+export async function peekPostgres(address: PostgresAddress, key: string): Promise<string | undefined> {
+  return withClient(address, async ({ db, run }) => ((await schemaIn(run)) === 0 ? undefined : readMeta(db, key)));
+}
+
+export async function postgresExists(address: PostgresAddress): Promise<boolean> {
+  return withClient(address, async ({ run }) => (await schemaIn(run)) > 0);
+}
+
+/** Migrations may take their time. */
+async function withClient<Result>(address: PostgresAddress, use: (client: Client) => Promise<Result>): Promise<Result> {
+  const client = await openClient(address, { statement: 0, idleInTransaction: 0 });
+  try {
+    return await use(client);
+  } finally {
+    await client.close();
+  }
+}

@@ -1,0 +1,176 @@
+// Transactions on a PostgreSQL server, one after another under one lock that every writer of the database takes first: so each rule of an operation stands
+// as it does with the embedded engine, and no transaction has to be tried twice. What a lost connection left open is found out before it is answered.
+
+import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Tag } from '../core/coherence.ts';
+import type { PostgresAddress } from '../core/store-address.ts';
+import { type Client, openClient, type Run } from './postgres.ts';
+import { lockArguments } from './postgres-schema.ts';
+import { StoreGone } from './storage-errors.ts';
+import { type Transactions, UnknownOutcome } from './transactions.ts';
+
+export interface PostgresWriter extends Transactions {
+  /** Connects, and refuses a server that does not keep what it acknowledges, or that another service uses. */
+  open(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Milliseconds between attempts to connect: doubled each time, up to the second. */
+const FIRST_PAUSE = 100;
+const LONGEST_PAUSE = 5000;
+/** For how long a start waits for a service that is just ending, or was killed a moment ago. */
+const HANDOVER = 5000;
+/** For how long the outcome of a commit whose answer was lost is looked for. */
+const LOOK_FOR = 20_000;
+/** Commits that are remembered, and how often older ones are removed: a node that missed more drops everything. */
+const REMEMBERED = 10_000;
+const PRUNED_EVERY = 500;
+
+/** `node`: who writes, in what is noted of each commit. */
+export function openPostgresWriter(address: PostgresAddress, node: string): PostgresWriter {
+  let client: Client | undefined;
+  let nextTry = 0;
+  let wait = FIRST_PAUSE;
+
+  async function connected(): Promise<Client> {
+    if (client !== undefined && !client.isLost) return client;
+    client = undefined;
+    if (performance.now() < nextTry) throw new StoreGone('the store could not be reached a moment ago; it will be tried again');
+    try {
+      client = await ready();
+      wait = FIRST_PAUSE;
+      return client;
+    } catch (error) {
+      nextTry = performance.now() + wait;
+      wait = Math.min(wait * 2, LONGEST_PAUSE);
+      throw error;
+    }
+  }
+
+  async function ready(): Promise<Client> {
+    const opened = await openClient(address);
+    try {
+      await checkServer(opened.run);
+      const { rows } = await opened.run(`select pg_try_advisory_lock(${lockArguments('service')}) as taken`);
+      if (rows[0]?.taken !== 1)
+        throw new InUse('another service is running on this database; stop it, or give this one a database of its own');
+      return opened;
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
+  }
+
+  function current(): Client {
+    if (client === undefined) throw new StoreGone('there is no connection to the store');
+    return client;
+  }
+
+  const exec = async (sql: string): Promise<void> => {
+    await current().run(sql);
+  };
+
+  /** After the answer to a commit was lost: its own row says whether it was made, once whoever holds the lock has let go of it. */
+  async function findOut(sequence: number, cause: unknown): Promise<void> {
+    const until = performance.now() + LOOK_FOR;
+    while (performance.now() < until) {
+      const looking = await openClient(address).catch(() => undefined);
+      try {
+        await looking?.run(BEGIN);
+        const found = await looking?.run('select 1 from store_changes where sequence = $1 and node = $2', [sequence, node]);
+        if (found?.rows.length === 1) return;
+        if (found !== undefined) throw cause;
+      } catch (error) {
+        if (error === cause) throw error;
+      } finally {
+        await looking?.close();
+      }
+      await pause(FIRST_PAUSE);
+    }
+    throw new UnknownOutcome('the answer to a commit was lost, and the store could not be asked afterwards', { cause });
+  }
+
+  return {
+    get db() {
+      return current().db;
+    },
+    open: async () => {
+      const until = performance.now() + HANDOVER;
+      for (;;) {
+        try {
+          client = await ready();
+          return;
+        } catch (error) {
+          if (!(error instanceof InUse) || performance.now() > until) throw error;
+          await pause(FIRST_PAUSE);
+        }
+      }
+    },
+    begin: async () => {
+      await (await connected()).run(BEGIN);
+    },
+    save: () => exec('savepoint job'),
+    release: () => exec('release savepoint job'),
+    undo: () => exec('rollback to savepoint job; release savepoint job'),
+    commit: async (tags) => {
+      const sequence = await note(current().run, node, tags);
+      try {
+        const { command } = await current().run('commit');
+        // A transaction that cannot be committed is rolled back with this very statement, and no error.
+        if (command !== 'COMMIT') throw new Error('the store rolled the transaction back');
+      } catch (error) {
+        if (!client?.isLost) throw error;
+        await findOut(sequence, error);
+      }
+    },
+    rollBack: async () => {
+      await client?.run('rollback').catch(() => undefined);
+    },
+    close: async () => {
+      await client?.close();
+    },
+  };
+}
+
+/** Each statement after the lock sees all that was committed before it was had; the lock goes with the transaction. */
+const BEGIN = `begin isolation level read committed; select pg_advisory_xact_lock(${lockArguments('writing')})`;
+
+class InUse extends Error {}
+
+/**
+ * Notes what the transaction touched, as the one after the last. The commit that follows has no time limit of the server's own: it would end the wait for a
+ * standby as if the standby had answered.
+ */
+async function note(run: Run, node: string, tags: readonly Tag[]): Promise<number> {
+  const { rows } = await run(
+    `insert into store_changes (sequence, node, tags_json) select coalesce(max(sequence), 0) + 1, $1, $2 from store_changes
+     returning sequence, set_config('statement_timeout', '0', true)`,
+    [node, JSON.stringify([...new Set(tags)])],
+  );
+  const sequence = Number(rows[0]?.sequence);
+  if (sequence % PRUNED_EVERY === 0) await run('delete from store_changes where sequence < $1', [sequence - REMEMBERED]);
+  return sequence;
+}
+
+/** Throws an Error for the operator. */
+async function checkServer(run: Run): Promise<void> {
+  const { rows } = await run(`select current_setting('server_version_num')::int as version, pg_is_in_recovery() as standby,
+    current_setting('fsync') as fsync, current_setting('full_page_writes') as pages, current_setting('synchronous_commit') as commit,
+    current_setting('server_encoding') as encoding`);
+  const found: Readonly<Record<string, unknown>> = rows[0] ?? {};
+  if (Number(found.version) < 130_000) throw new Error('the server is older than PostgreSQL 13');
+  if (found.standby === 1) throw new StoreGone('the server is a standby, which takes no changes');
+  if (found.encoding !== 'UTF8') throw new Error(`the database holds texts as ${found.encoding}; make one with the encoding UTF8`);
+  for (const [name, value] of [
+    ['fsync', found.fsync],
+    ['full_page_writes', found.pages],
+  ] as const) {
+    if (value !== 'on') throw new Error(`the server has ${name} = ${value}: what it acknowledges may be lost; it has to be on`);
+  }
+  if (found.commit !== 'on' && found.commit !== 'remote_apply') {
+    throw new Error(
+      `the server has synchronous_commit = ${found.commit}: what it acknowledges may be lost; it has to be on, or remote_apply`,
+    );
+  }
+}
