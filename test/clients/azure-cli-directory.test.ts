@@ -1,9 +1,11 @@
 // The genuine azure-cli keeps the directory: users, groups, applications, service principals and their credentials.
 
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite } from 'node:test';
+import { after, suite } from 'node:test';
+import { AUDIENCE, type OutsideProvider, openProvider } from '../wire/provider.ts';
 import { az, azFails, azPlain, type Stage, storyWith, useRecipe } from './azure-cli-stage.ts';
 
 const PASSWORD = 'Correct-horse-4';
@@ -12,7 +14,18 @@ const PASSWORD = 'Correct-horse-4';
 type Printed = any;
 
 suite('azure-cli and the directory', () => {
-  const chapter = storyWith(['--identity-port', '0'], 'az-directory');
+  const folder = mkdtempSync(join(tmpdir(), 'strongroom-issuer-'));
+  let outside: OutsideProvider;
+  const chapter = storyWith(async () => {
+    outside = await openProvider(folder, ['workload']);
+    const file = join(folder, 'issuers.json');
+    writeFileSync(file, JSON.stringify({ issuers: [{ issuer: outside.issuer, caFile: outside.caFile }] }));
+    return ['--identity-port', '0', '--issuers', file];
+  }, 'az-directory');
+  after(async () => {
+    await outside?.stop();
+    rmSync(folder, { recursive: true });
+  });
 
   chapter('users are made, found, changed and removed', async (on) => {
     for (const who of [on, elsewhere(on)]) await useRecipe(who);
@@ -77,6 +90,36 @@ suite('azure-cli and the directory', () => {
     assert.equal(second.appId, first.appId);
     await az(elsewhere(on), ...signIn(on, second));
     await cannotSignIn(on, first);
+  });
+
+  chapter('create-for-rbac with a role makes a program that may do what the role says', async (on) => {
+    const scope = `/subscriptions/${on.service.connection.subscriptionId}`;
+    const made = await az(on, 'ad', 'sp', 'create-for-rbac', '--display-name', 'watcher', '--role', 'Reader', '--scopes', scope);
+    await az(elsewhere(on), ...signIn(on, made));
+    assert.deepEqual(await az(elsewhere(on), 'group', 'list'), []);
+    const refused = await azFails(elsewhere(on), 'group', 'create', '--name', 'mine', '--location', 'norwayeast');
+    assert.match(refused, /AuthorizationFailed/);
+  });
+
+  chapter('a workload signs in with a token of an issuer that the operator trusts', async (on) => {
+    const application = await az(on, 'ad', 'app', 'create', '--display-name', 'workload');
+    await az(on, 'ad', 'sp', 'create', '--id', application.appId);
+    const credential = { name: 'outside', issuer: outside.issuer, subject: 'workload', audiences: [AUDIENCE] };
+    const place = ['ad', 'app', 'federated-credential'];
+    const made = await az(on, ...place, 'create', '--id', application.id, '--parameters', JSON.stringify(credential));
+    assert.equal((await az(on, ...place, 'show', '--id', application.id, '--federated-credential-id', made.id)).subject, 'workload');
+    assert.deepEqual(idsOf(await az(on, ...place, 'list', '--id', application.id)), [made.id]);
+    const words = ['login', '--service-principal', '--username', application.appId, '--tenant', on.service.connection.tenantId];
+    const accounts = await az(elsewhere(on), ...words, '--allow-no-subscriptions', '--federated-token', await outside.token('workload'));
+    assert.equal(accounts[0].user.name, application.appId);
+    const other = JSON.stringify({ ...credential, name: 'other', issuer: 'https://elsewhere.example' });
+    assert.match(
+      await azFails(on, ...place, 'create', '--id', application.id, '--parameters', other),
+      /not among those that this service trusts/,
+    );
+    await azPlain(on, ...place, 'delete', '--id', application.id, '--federated-credential-id', 'outside');
+    await azPlain(elsewhere(on), 'account', 'clear');
+    assert.match(await azFails(elsewhere(on), ...words, '--federated-token', await outside.token('workload')), /AADSTS70021/);
   });
 
   chapter('credentials are listed, reset, added and removed one by one', async (on) => {

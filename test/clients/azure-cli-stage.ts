@@ -19,16 +19,16 @@ export type Chapter = (title: string, tell: (on: Stage) => Promise<void>, needs?
 
 /** Opens a stage for one story (inside its suite) with the HSMs that it is about: each chapter is a test of its own and needs the ones before it. */
 export function story(...hsms: readonly string[]): Chapter {
-  return storyWith([], ...hsms);
+  return storyWith(async () => [], ...hsms);
 }
 
-/** The same with flags of `start`. */
-export function storyWith(flags: readonly string[], ...hsms: readonly string[]): Chapter {
+/** The same with flags of `start`, which may take something to be ready first. */
+export function storyWith(flags: () => Promise<readonly string[]>, ...hsms: readonly string[]): Chapter {
   let stage: Stage | string = 'not begun';
   let failed = false;
 
   before(async () => {
-    stage = await setStage(flags, hsms);
+    stage = await setStage(await flags(), hsms);
   });
   after(async () => {
     if (typeof stage === 'string') return;
