@@ -21,7 +21,8 @@ const TITLE = 'Sign in on another device';
 
 /** POST …/devicecode. v1 and ADFS clients look for `verification_url`. */
 export function deviceAuthorization(version: 'v1' | 'v2') {
-  return operation({ path: TenantPath, query: Query, body: Form }, async (world: IdentityWrites, { body, origin }) => {
+  return operation({ path: TenantPath, query: Query, body: Form }, async (world: IdentityWrites, { body, origin, address }) => {
+    world.deviceCodes(address);
     const client = await clientNamed(world, presentedClient(body, undefined).clientId);
     const { userCode, deviceCode } = await grantDevice(world, client.id, wanted(body, world.tenant, world.urls));
     const url = origin + PATH;

@@ -3,6 +3,7 @@
 
 import { hash, timingSafeEqual } from 'node:crypto';
 import { toBase64url } from '../core/encoding.ts';
+import { tooManyAttempts } from '../core/errors-oauth.ts';
 import type { Tables } from '../store/schema.ts';
 import type { Reader, Writer } from '../store/store.ts';
 import type { UserPrincipal } from './principals.ts';
@@ -18,6 +19,10 @@ const REFRESH_LIFE = 90 * DAY;
 const REFRESH_OVERLAP = 5 * MINUTE;
 /** Later than that it is a replay, which is told from a token that never was for so long. */
 const REPLAY_KNOWN = 7 * DAY;
+/** How many refresh tokens a user has; more make the oldest go. */
+const MOST_REFRESH = 500;
+/** How many sign-ins on other devices can be under way. */
+const MOST_DEVICE = 10_000;
 const CODE_LIFE = 10 * MINUTE;
 /** Seconds, as the device code answer has it. */
 export const DEVICE_LIFE = 900;
@@ -86,6 +91,7 @@ async function endFamily(writer: Writer, family: string): Promise<void> {
 }
 
 async function insertRefresh(writer: Writer, { clock }: IdentityWrites, token: string, grant: RefreshGrant): Promise<void> {
+  await makeRoom(writer, grant.principalId);
   await insert(writer, {
     id: idOf(token),
     kind: 'refresh',
@@ -99,6 +105,27 @@ async function insertRefresh(writer: Writer, { clock }: IdentityWrites, token: s
     expires_at: clock.now() + REFRESH_LIFE,
     created_at: clock.now(),
   });
+}
+
+async function makeRoom(writer: Writer, principalId: string): Promise<void> {
+  const excess = await writer
+    .selectFrom('grants')
+    .select('id')
+    .where('principal_id', '=', principalId)
+    .where('kind', '=', 'refresh')
+    .orderBy('created_at', 'desc')
+    .offset(MOST_REFRESH - 1)
+    .limit(100)
+    .execute();
+  if (excess.length === 0) return;
+  await writer
+    .deleteFrom('grants')
+    .where(
+      'id',
+      'in',
+      excess.map(({ id }) => id),
+    )
+    .execute();
 }
 
 /** Makes an authorization code and resolves when it is on disk. */
@@ -143,8 +170,15 @@ export async function grantDevice(world: IdentityWrites, clientId: string, want:
   const userCode = randomText(world.crypto, USER_CODE_LETTERS, USER_CODE_LENGTH);
   const deviceCode = `${userCode}.${randomToken(world.crypto)}`;
   const now = world.clock.now();
-  await world.write((writer) =>
-    insert(writer, {
+  await world.write(async (writer) => {
+    const { count } = await writer
+      .selectFrom('grants')
+      .select((select) => select.fn.countAll<number>().as('count'))
+      .where('kind', '=', 'device')
+      .where('expires_at', '<=', now + DEVICE_LIFE * 1000)
+      .executeTakeFirstOrThrow();
+    if (count >= MOST_DEVICE) throw tooManyAttempts(60);
+    await insert(writer, {
       id: idOf(userCode),
       kind: 'device',
       client_id: clientId,
@@ -156,8 +190,8 @@ export async function grantDevice(world: IdentityWrites, clientId: string, want:
       redeemed_at: null,
       expires_at: now + DEVICE_LIFE * 1000,
       created_at: now,
-    }),
-  );
+    });
+  });
   return { userCode, deviceCode };
 }
 

@@ -8,13 +8,17 @@ import { operationName } from './operation-names.ts';
 import { type Guard, identityRows } from './routes.ts';
 import { currentSigningKey } from './signing-keys.ts';
 import { TENANT_DOMAIN, type Tenant, tenantNamed } from './tenant.ts';
-import { newThrottle } from './throttle.ts';
+import { newQuota, newThrottle } from './throttle.ts';
 import type { IdentityParts, IdentityReads } from './world.ts';
+
+/** That one place may ask for in a minute. */
+const DEVICE_CODES = 60;
 
 /** Builds the room for one thread; without `write` its tables are admitted here and run on the main thread. */
 export function identityRoom(parts: IdentityParts): Room {
   const { read, crypto, clock, urls, tenantId, outside, write = refuseToWrite, about = () => undefined } = parts;
   const throttle = newThrottle(clock);
+  const deviceCodes = newQuota(clock, DEVICE_CODES);
   const currentKey = currentSigningKey(parts);
   let domain: string | undefined;
 
@@ -31,7 +35,7 @@ export function identityRoom(parts: IdentityParts): Room {
 
   const rows = serveRows(identityRows, {
     read: (row, visit) => reading(row.guard, visit.path),
-    write: async (row, visit) => ({ ...(await reading(row.guard, visit.path)), write, throttle, currentKey, about }),
+    write: async (row, visit) => ({ ...(await reading(row.guard, visit.path)), write, throttle, deviceCodes, currentKey, about }),
     audit: (row) => ({ operation: operationName(row), action: row.action, record: recordOf(row.mode), scope: () => '/' }),
   });
   return { name: 'identity', dialect: 'oauth', rows };

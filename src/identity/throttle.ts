@@ -41,6 +41,21 @@ interface Count {
  */
 export type Throttle = <Result>(name: string, address: string, check: () => Promise<Result>) => Promise<Result>;
 
+/** Counts what strangers have written down for them. Throws AADSTS50053 when a place has had its share of this minute. */
+export type Quota = (address: string) => void;
+
+export function newQuota(clock: Clock, perMinute: number): Quota {
+  const counts = new LRUCache<string, { readonly until: number; used: number }>({ max: REMEMBERED });
+  return (address) => {
+    const { place } = neighbourhood(address);
+    const known = counts.get(place);
+    const count = known !== undefined && known.until > clock.now() ? known : { until: clock.now() + WINDOW, used: 0 };
+    if (count.used >= perMinute) throw tooManyAttempts(Math.max(1, Math.ceil((count.until - clock.now()) / 1000)));
+    count.used += 1;
+    counts.set(place, count);
+  };
+}
+
 export function newThrottle(clock: Clock): Throttle {
   const counts = new LRUCache<string, Count>({ max: REMEMBERED });
   // Where a name has signed in before, strangers elsewhere who fail with that name change nothing.

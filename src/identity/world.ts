@@ -9,7 +9,7 @@ import type { Reader, Store } from '../store/store.ts';
 import type { OutsideIssuers } from './issuers/outside-token.ts';
 import type { CurrentKey } from './signing-keys.ts';
 import type { Tenant } from './tenant.ts';
-import type { Throttle } from './throttle.ts';
+import type { Quota, Throttle } from './throttle.ts';
 
 /** The two safes that this room needs: one for what the service itself must read back, and randomness. */
 export type Secrets = Pick<CryptoModule, 'sealSecret' | 'openSecret' | 'randomBytes'>;
@@ -48,6 +48,8 @@ export interface IdentityReads {
 export interface IdentityWrites extends IdentityReads {
   readonly write: Store['write'];
   readonly throttle: Throttle;
+  /** Everybody may begin a sign-in on another device, so there is a limit to how many. */
+  readonly deviceCodes: Quota;
   readonly currentKey: CurrentKey;
   /** For the record: whose sign-in this is, also when it fails. */
   readonly about: AboutWhom;

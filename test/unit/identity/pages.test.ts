@@ -132,6 +132,20 @@ test('a person signs in with the browser and the client redeems the code with it
   assert.equal(claimsOf(text(answer, 'id_token')).nonce, flow.parameters.nonce);
   assert.ok((await tenancy.verify(text(answer, 'access_token'), 'management')).valid);
   assert.deepEqual(members(await postToken(tenancy, redeemForm(flow, code))).error_codes, [54005]);
+  const refresh = { grant_type: 'refresh_token', client_id: AZURE_CLI, refresh_token: text(answer, 'refresh_token') };
+  assert.deepEqual(members(await postToken(tenancy, refresh)).error_codes, [700082], 'somebody else has the code too, so what it got ends');
+});
+
+test('nobody begins more sign-ins on other devices than a person could end', async (t) => {
+  const tenancy = await openTenancy(t);
+  const begin = (address: string) =>
+    ask(tenancy.room, 'POST', '/common/oauth2/v2.0/devicecode', { body: { client_id: AZURE_CLI, scope: 'openid' }, address });
+  const answers = [];
+  for (let i = 0; i < 62; i++) answers.push((await begin('192.0.2.1')).status);
+  assert.deepEqual([answers.filter((status) => status === 200).length, answers.at(-1)], [60, 429]);
+  assert.equal((await begin('192.0.2.2')).status, 200);
+  tenancy.clock.advance(60_000);
+  assert.equal((await begin('192.0.2.1')).status, 200);
 });
 
 test('a code is worth nothing with another verifier, client or reply address, nor after ten minutes', async (t) => {

@@ -382,3 +382,26 @@ async function assertionForm(tenancy: Tenancy, robot: Robot, options: Assertion 
   const type = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
   return { ...form, client_id: robot.clientId, client_assertion_type: type, client_assertion: assertion };
 }
+
+test('a user has five hundred refresh tokens at most: the oldest make room', async (t) => {
+  const tenancy = await openTenancy(t);
+  const { objectId } = tenancy.tenant.user;
+  const first = text(await postToken(tenancy, userForm(tenancy)), 'refresh_token');
+  const common = { kind: 'refresh', client_id: AZURE_CLI, principal_id: objectId, state: 'approved', data_json: '{}' } as const;
+  const life = { session: 0, family: null, redeemed_at: null, expires_at: tenancy.clock.now() + DAY };
+  await tenancy.parts.write(async (writer) => {
+    for (let i = 0; i < 500; i++) {
+      const row = { ...common, ...life, id: `row ${i}`, created_at: tenancy.clock.now() + i };
+      await writer.insertInto('grants').values(row).execute();
+    }
+  });
+  tenancy.clock.advance(MINUTE);
+  const last = text(await postToken(tenancy, userForm(tenancy)), 'refresh_token');
+  const { count } = await tenancy.parts.read
+    .selectFrom('grants')
+    .select((select) => select.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow();
+  assert.equal(count, 500);
+  assert.deepEqual(members(await postToken(tenancy, refreshForm(first))).error_codes, [700082]);
+  assert.equal((await postToken(tenancy, refreshForm(last))).status, 200);
+});
