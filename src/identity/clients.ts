@@ -112,7 +112,7 @@ export async function provenClient(
   const objects = await objectsOf(world.read, application);
   if (assertion !== undefined) {
     const check = () => checkAssertion(world, { appId: application.appId, objects }, assertion, presented.assertionType, visit.origin);
-    await world.throttle(client.id, visit.address, check);
+    await world.throttle(client.id, visit.address, check, 'signed');
     return { client, proof: '2' };
   }
   if (secret === undefined) throw clientCredentialMissing();

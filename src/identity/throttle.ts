@@ -37,9 +37,14 @@ interface Count {
 
 /**
  * Lets `address` try to be `name`: `check` throws when it is not, and that is counted. Throws AADSTS50053 instead of asking when there were too
- * many failures, or too many wait.
+ * many failures, or too many wait. `signed`: a signature is checked, which nobody guesses and which may wait for another machine; so it takes no turn.
  */
-export type Throttle = <Result>(name: string, address: string, check: () => Promise<Result>) => Promise<Result>;
+export type Throttle = <Result>(
+  name: string,
+  address: string,
+  check: () => Promise<Result>,
+  proof?: 'guessable' | 'signed',
+) => Promise<Result>;
 
 /** Counts what strangers have written down for them. Throws AADSTS50053 when a place has had its share of this minute. */
 export type Quota = (address: string) => void;
@@ -70,12 +75,12 @@ export function newThrottle(clock: Clock): Throttle {
     return fresh;
   }
 
-  return async (name, address, check) => {
+  return async (name, address, check, proof = 'guessable') => {
     const { place, site } = neighbourhood(address);
     // Whatever was typed as a name, what is kept of it has one size.
     const asked = hash('sha256', name.toLowerCase(), 'base64url');
     const pair = `${asked} ${place}`;
-    const leave = await gate.enter(place);
+    const leave = proof === 'signed' ? () => undefined : await gate.enter(place);
     try {
       const ofName = countOf(`name ${asked}`);
       const isAttacked = ofName.failures >= ATTACK && !familiar.has(pair);

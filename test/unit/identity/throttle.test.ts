@@ -137,6 +137,24 @@ test('a name that is guessed at from everywhere is not locked out, neither from 
   assert.equal(await throttle('owner', '203.0.113.5', succeed), 'right');
 });
 
+test('an assertion whose issuer answers slowly keeps nobody waiting', async () => {
+  const { throttle } = bench();
+  const held = Promise.withResolvers<void>();
+  const slow = Array.from({ length: 10 }, (_, i) => throttle('program', `192.0.2.${i}`, () => held.promise, 'signed'));
+  assert.equal(await throttle('alice', '192.0.2.1', succeed), 'right');
+  held.resolve();
+  await Promise.all(slow);
+  assert.equal(
+    await looked(
+      throttle,
+      20,
+      () => 'program',
+      () => '192.0.2.1',
+    ),
+    10,
+  );
+});
+
 test('a flood from one place is bounded and keeps nobody else waiting', async () => {
   const { throttle } = bench();
   const order: string[] = [];
