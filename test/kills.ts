@@ -12,10 +12,12 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { openRootKeyFile } from '../src/crypto/root-key.ts';
+import { RootKeys } from '../src/crypto/root-keys.ts';
 import { wrappingCertificate } from '../src/crypto/security-domain/certificate.ts';
 import { decodeDomain } from '../src/crypto/security-domain/content.ts';
 import { openSecurityDomain, readSecurityDomain } from '../src/crypto/security-domain/file.ts';
 import { rewrap } from '../src/crypto/security-domain/offline.ts';
+import { acceptDatabase } from '../src/operator/anchor.ts';
 import { tellService } from '../src/operator/control-file.ts';
 import { databaseFile } from '../src/store/embedded.ts';
 import { MIGRATIONS, migrate, SCHEMA } from '../src/store/migrate.ts';
@@ -226,11 +228,12 @@ async function restore(yard: Yard, moment: number): Promise<Found> {
 async function migration(_yard: Yard, moment: number): Promise<Found> {
   const data = await mkdtemp(join(tmpdir(), 'strongroom-kills-old-'));
   try {
-    await openRootKeyFile(join(data, 'root.key'), { mayCreate: true });
+    const key = await openRootKeyFile(join(data, 'root.key'), { mayCreate: true });
     const old = openWriter(databaseFile(data));
     await migrate(old, undefined, MIGRATIONS.slice(0, OLD));
     old.exec("INSERT INTO meta (key, value) VALUES ('t-old', 'kept')");
     old.close();
+    if (key.kind === 'open') await acceptDatabase(data, RootKeys.of(key.key));
     const words = [program, 'start', '--port', '0', '--data', data, '--log-level', 'error', ...FLAGS];
     const child = spawn(process.execPath, words, { stdio: 'ignore' });
     const ended = once(child, 'exit');
