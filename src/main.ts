@@ -67,6 +67,7 @@ import { openSealed, type SealedDoor, unsealed } from './operator/sealed.ts';
 import { snapshotMarks } from './operator/snapshot.ts';
 import { lockFolder } from './store/folder-lock.ts';
 import type { StorePlace } from './store/open.ts';
+import { diskTrouble } from './store/storage-errors.ts';
 import type { Reader, Store } from './store/store.ts';
 
 /** What every room is built from; `write` is there on this thread alone. */
@@ -144,7 +145,9 @@ export async function startService(config: Config, options: ServiceOptions = {})
     return await start(config, options, cleanup);
   } catch (error) {
     await undo(cleanup);
-    throw error;
+    const trouble = diskTrouble(error);
+    if (trouble === undefined) throw error;
+    throw new Error(`the data folder '${config.dataFolder}' cannot be used: ${trouble}. Start again when that is mended`, { cause: error });
   }
 }
 

@@ -215,7 +215,8 @@ export type Answered = ReadonlyMap<string, number>;
 interface Recorded {
   readonly httpStatusCode: number;
   readonly resultType: string;
-  readonly properties: { readonly requestId: string };
+  /** Events about the audit itself, and what nobody asked for, have no id. */
+  readonly properties: { readonly requestId?: string };
 }
 
 /** The audit record's opinion of itself, as `./strongroom audit verify` has it; and each of these calls has one record there, of the answer that it got. */
@@ -227,6 +228,7 @@ export async function provenRecorded(dataFolder: string, answered: Answered): Pr
   for (const line of shown.text.split('\n').filter((text) => text !== '')) {
     const record: Recorded = JSON.parse(line);
     const { requestId } = record.properties;
+    if (requestId === undefined) continue;
     if (records.has(requestId)) throw new Refusal(`${requestId} is recorded twice`);
     records.set(requestId, record);
   }

@@ -15,6 +15,8 @@ export interface SmallDisk {
   fill(free: number): void;
   /** Takes away what `fill` wrote. */
   empty(): void;
+  /** Nobody may have a file of it open for writing. */
+  readOnly(is: boolean): void;
   remove(): void;
 }
 
@@ -30,6 +32,7 @@ export function smallDisk(kilobytes: number): SmallDisk {
       writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - free), 'x'));
     },
     empty: () => rmSync(filler, { force: true }),
+    readOnly: (is) => execFileSync('mount', ['-o', is ? 'remount,ro' : 'remount,rw', folder]),
     remove: () => {
       execFileSync('umount', ['-l', folder]);
       rmSync(folder, { recursive: true });

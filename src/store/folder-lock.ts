@@ -2,12 +2,13 @@
 
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { isTaken } from './storage-errors.ts';
 
 export interface FolderLock {
   release(): void;
 }
 
-/** Takes the folder, or throws an Error for the operator when another process has it. */
+/** Takes the folder, or throws an Error for the operator when another process has it; what the disk has to say is thrown as it is. */
 export function lockFolder(dataFolder: string): FolderLock {
   const file = join(dataFolder, 'lock.db');
   const database = new DatabaseSync(file);
@@ -16,6 +17,7 @@ export function lockFolder(dataFolder: string): FolderLock {
     database.exec('PRAGMA journal_mode = DELETE; PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE;');
   } catch (cause) {
     database.close();
+    if (!isTaken(cause)) throw cause;
     throw new Error(`another service is running on '${dataFolder}'; stop it, or choose another data folder with --data`, { cause });
   }
   return { release: () => database.close() };

@@ -2,6 +2,22 @@
 
 import { Failure } from '../core/failure.ts';
 
+/** Whether somebody else has the database (SQLITE_BUSY, SQLITE_LOCKED). */
+export function isTaken(error: unknown): boolean {
+  const result = primaryResult(error);
+  return result === 5 || result === 6;
+}
+
+/** What is wrong with the disk, in a few words, when that is what the error of a file or of the database says. */
+export function diskTrouble(error: unknown): string | undefined {
+  if (error instanceof Failure) return diskTrouble(error.cause);
+  const result = primaryResult(error);
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (result === 13 || code === 'ENOSPC' || code === 'EDQUOT') return 'there is no room on the disk';
+  if (result === 8 || code === 'EROFS') return 'the file system is read-only';
+  return result === 10 || code === 'EIO' ? 'the disk fails' : undefined;
+}
+
 /** Whether the error speaks of the disk or of the server, not of the statement. */
 export function isStorageError(error: unknown): boolean {
   const result = primaryResult(error);
