@@ -23,6 +23,7 @@ usage: ./strongroom [--data DIR] COMMAND …
   root-key …                 the root key: create, status, rotate
   unseal                     gives a sealed service the passphrase of its root key
   snapshot FOLDER            a copy of the whole service, while it runs; verify and restore
+  store copy FROM TO         a stopped service from its data folder to a PostgreSQL database, or back
   accept-database            says that a database which the service refuses is the right one
   --version                  the version
 
@@ -57,6 +58,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   snapshot: async (args, data) => {
     const { runSnapshot, SNAPSHOT_HELP } = await import('./operator/snapshot-command.ts');
     return asksForHelp(args) ? print(SNAPSHOT_HELP) : runSnapshot(withData(args, data), (await import('./core/version.ts')).VERSION);
+  },
+  store: async (args, data) => {
+    const { runStore, STORE_HELP } = await import('./operator/store-command.ts');
+    return asksForHelp(args) ? print(STORE_HELP) : runStore(withData(args, data));
   },
   'accept-database': async (args, data) => {
     const { ACCEPT_HELP, runAccept } = await import('./operator/accept-command.ts');

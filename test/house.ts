@@ -47,8 +47,10 @@ export interface House {
   token(who: 'user' | 'application', resource: 'hsm' | 'management' | 'graph'): Promise<string>;
   /** An HSM that is provisioned, and nothing more. */
   provision(name: string, settings?: Readonly<Record<string, unknown>>): Promise<void>;
-  /** Stops and starts on the same data folder; the port may be another one. */
-  restart(): Promise<void>;
+  /**
+   * Stops and starts on the same data folder; the port may be another one. `meanwhile` happens in between, and says what the environment is from then on.
+   */
+  restart(meanwhile?: () => Promise<NodeJS.ProcessEnv>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -78,7 +80,7 @@ export async function openHouse(settings: { readonly workers?: number; readonly 
     'error',
     ...(settings.flags ?? []),
   ];
-  const environment = await storeForTests();
+  let environment = await storeForTests();
   let service: Service = await startService(readConfig(flags, environment), { clockOffset });
   let ca = readFileSync(service.connection.caFile);
 
@@ -182,10 +184,11 @@ export async function openHouse(settings: { readonly workers?: number; readonly 
       });
       if (got.status > 201) throw new Error(got.text);
     },
-    async restart() {
+    async restart(meanwhile) {
       await service.close();
       agent.destroy();
       tokens.clear();
+      environment = (await meanwhile?.()) ?? environment;
       service = await startService(readConfig(flags, environment), { clockOffset });
       ca = readFileSync(service.connection.caFile);
     },

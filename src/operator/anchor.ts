@@ -15,6 +15,7 @@ import { writeMeta } from '../store/meta.ts';
 import { openStore, type StorePlace } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { writeFileWhole } from '../terminal/files.ts';
+import { refuseMarked } from './store-mark.ts';
 
 /** How many times the database was opened for writing, in the database itself. */
 export const GENERATION = 'generation';
@@ -42,6 +43,18 @@ export function anchorFile(dataFolder: string): string {
 
 /** The store of a service, wherever it is. A server keeps watch over its own files, so only the embedded database has an anchor. */
 export async function openServiceStore(place: StorePlace, rootKeys: RootKeys, options: EmbeddedOptions): Promise<AnchoredStore> {
+  const store = await openStoreForCopy(place, rootKeys, options);
+  try {
+    await refuseMarked(store.read);
+    return store;
+  } catch (failure) {
+    await store.close();
+    throw failure;
+  }
+}
+
+/** The same, also of a store that was copied or is a copy. */
+export async function openStoreForCopy(place: StorePlace, rootKeys: RootKeys, options: EmbeddedOptions): Promise<AnchoredStore> {
   if (place.store.engine === 'embedded') return openAnchoredStore(place.dataFolder, rootKeys, options);
   return { ...(await openStore(place, options)), remark: async () => undefined };
 }
