@@ -7,6 +7,7 @@ import { jobFailure } from './core/errors-backup.ts';
 import { type Peer, peer } from './core/thread-calls.ts';
 import { keepRows } from './hsm/backup/replace.ts';
 import { type BackupRunner, openBackupRunner, type RunnerParts } from './hsm/backup/runner.ts';
+import { type BackupAge, backupAges } from './hsm/backup/schedule.ts';
 import { type BackupWork, sweepSpool, type WorkParts } from './hsm/backup/work.ts';
 import type { Backups } from './hsm/world.ts';
 
@@ -23,11 +24,30 @@ interface Hand {
 /** A job asks in several steps, and another job may follow. */
 const LINGER = 5000;
 
-/** The runner, and what the rooms see of it. `resume` is for when the service answers. */
-export function openBackups(
-  data: BackupThreadData,
-  parts: Omit<RunnerParts, 'work'>,
-): { readonly port: Backups; resume(): Promise<void>; close: BackupRunner['close'] } {
+export interface OpenBackups {
+  /** What the rooms see. */
+  readonly port: Backups;
+  /** For when the service answers. */
+  resume(): Promise<void>;
+  /** Looks how old the last good backups are, for the notes and figures that operators see. */
+  look(): Promise<void>;
+  notes(): readonly string[];
+  figures(): readonly Figure[];
+  close: BackupRunner['close'];
+}
+
+/** As the metrics page takes them. */
+interface Figure {
+  readonly name: string;
+  readonly help: string;
+  readonly kind: 'counter' | 'gauge';
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** The runner, and what others see of it. */
+export function openBackups(data: BackupThreadData, parts: Omit<RunnerParts, 'work'>): OpenBackups {
+  let ages: readonly BackupAge[] = [];
   const runner = openBackupRunner({ ...parts, work: openBackupCrew(data, answers(parts)) });
   return {
     port: { settings: data.settings, hasIdentities: false, start: (jobId) => runner.start(jobId) },
@@ -37,7 +57,24 @@ export function openBackups(
       await runner.resume();
     },
     close: () => runner.close(),
+    look: async () => {
+      ages = await backupAges(parts.read, parts.clock.now());
+    },
+    notes: () => ages.filter(({ isOld }) => isOld).map(({ hsm, age }) => `backup: the last good one of ${hsm} is ${spoken(age)} old`),
+    figures: () =>
+      ages.map(({ hsm, age }) => ({
+        name: 'strongroom_backup_age_seconds',
+        help: 'Time since the last good backup of an HSM that has a schedule, or since the schedule was set',
+        kind: 'gauge',
+        labels: { hsm },
+        value: Math.round(age / 1000),
+      })),
   };
+}
+
+function spoken(age: number): string {
+  const hours = Math.floor(age / 3_600_000);
+  return hours < 48 ? `${hours} hours` : `${Math.floor(hours / 24)} days`;
 }
 
 function answers({ write }: Pick<RunnerParts, 'write'>): BackupAnswers {

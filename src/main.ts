@@ -13,7 +13,7 @@ import { auditFigures, auditNotes } from './audit/health.ts';
 import { type Audit, openAudit } from './audit/open-audit.ts';
 import { recordsReader } from './audit/read-records.ts';
 import { openRecorder } from './audit/recorder.ts';
-import { openBackups } from './backup-crew.ts';
+import { type OpenBackups, openBackups } from './backup-crew.ts';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import type { Config } from './config.ts';
 import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
@@ -169,13 +169,14 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const crew: Crew = { peers: new Set(), committed: [] };
   let state: ReturnType<ManagementAnswers['state']> = 'starting';
   let audit: Audit | undefined;
+  let openedBackups: OpenBackups | undefined;
   const metrics = processMetrics(
     () => Promise.all([...crew.peers].map((worker) => worker.ask('metrics', undefined))),
-    () => (audit === undefined ? [] : auditFigures(audit.state)),
+    () => [...(audit === undefined ? [] : auditFigures(audit.state)), ...(openedBackups?.figures() ?? [])],
   );
   const health = {
     state: () => (state === 'ready' && audit?.state.problem !== undefined ? 'unrecorded' : state),
-    notes: () => (audit === undefined ? [] : auditNotes(audit.state)),
+    notes: () => [...(audit === undefined ? [] : auditNotes(audit.state)), ...(openedBackups?.notes() ?? [])],
   } as const;
   const management = await openManagementPort(config.managementPort, { ...health, metrics }).catch((cause: unknown) => {
     throw portTaken(cause, config.managementPort, '127.0.0.1', '--management-port');
@@ -271,6 +272,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       { dataFolder: config.dataFolder, store: config.store, rootKeys: rootKeys.shared, clockOffset, settings: config.backups },
       {
         ...parts,
+        write: audit?.write ?? store.write,
         knownPrincipals: async (ids) =>
           (await Promise.all(ids.map((id) => principalById(store.read, id)))).flatMap((known) => known?.id ?? []),
         ended: ({ id, hsm_id, kind, status, error_code }) =>
@@ -305,7 +307,8 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     await sealedDoor?.close();
     cleanup.push(() => backups.close());
     await backups.resume();
-    const sweeping = sweepEvery(SWEEP_EVERY, house, audit, keySets, log);
+    openedBackups = backups;
+    const sweeping = sweepEvery(SWEEP_EVERY, house, audit, keySets, backups, log);
     cleanup.push(() => sweeping.stop());
     const identity = await openIdentity(config, house, audit, auditGate, log);
     if (identity !== undefined) cleanup.push(() => identity.close());
@@ -474,6 +477,7 @@ function sweepEvery(
   house: HouseParts & { readonly write: Store['write'] },
   audit: Audit | undefined,
   keySets: KeySets,
+  backups: OpenBackups,
   log: Logger,
 ): Sweeping {
   const management = { ...house, hsms: hsmPort(house) };
@@ -483,6 +487,7 @@ function sweepEvery(
     () => sweepIdentity(house),
     async () => audit?.sweep(),
     async () => keySets.refreshDue(),
+    () => backups.look(),
   ];
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;

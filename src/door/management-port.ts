@@ -1,4 +1,5 @@
-// Health, readiness and metrics over plain HTTP on a loopback port of their own. Tells nothing about principals, HSMs or keys.
+// Health, readiness and metrics over plain HTTP on a loopback port of their own. Tells nothing about principals and keys, and
+// of HSMs the names of those whose backups are watched.
 
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

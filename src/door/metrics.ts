@@ -1,4 +1,5 @@
-// What operators count: requests, their time, and the process itself. Labels are routes and statuses; never names, principals or addresses.
+// What operators count: requests, their time, and the process itself. Labels are routes and statuses, and the names of
+// HSMs whose backups are watched; never keys, principals or addresses.
 
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 

@@ -1,5 +1,7 @@
-// What is due in the HSMs: confirmed downloads become activations, keys are rotated, and keys whose retention is over go.
+// What is due in the HSMs: confirmed downloads become activations, keys are rotated, keys whose retention is over go, and backups begin.
 
+import { forgetOldJobs } from './backup/jobs.ts';
+import { beginDueBackups } from './backup/schedule.ts';
 import { rotateDue } from './keys/rotate.ts';
 import { sweepKeys } from './keys/sweep.ts';
 import { activateConfirmed } from './pool.ts';
@@ -9,4 +11,6 @@ export async function sweepHsms(parts: HsmWriteParts): Promise<void> {
   await activateConfirmed(parts);
   await rotateDue(parts);
   await sweepKeys(parts);
+  await beginDueBackups(parts);
+  await forgetOldJobs(parts);
 }

@@ -146,7 +146,7 @@ export async function allItems(context: ClientContext, place: Place, path: strin
 }
 
 /**
- * Follows a long-running operation of the resource manager: asks once at once, then as often as `Retry-After` says.
+ * Follows a long-running operation of the resource manager or of an HSM: asks once at once, then as often as `Retry-After` says.
  * `doing` is what the progress line says, e.g. "creating managed HSM 'contoso'". Answers the operation's last reply.
  */
 export async function completed(context: ClientContext, place: Place, started: Answer, doing: string): Promise<Answer> {
@@ -162,7 +162,8 @@ export async function completed(context: ClientContext, place: Place, started: A
     follow = answer.headers['azure-asyncoperation'] ?? answer.headers.location ?? follow;
   }
   const status = textAt(answer.json, 'status');
-  if (at(answer.json, 'error') !== undefined || status === 'Failed' || status === 'Canceled') {
+  // A job of the data plane that ended well has an error too: null.
+  if ((at(answer.json, 'error') ?? undefined) !== undefined || status === 'Failed' || status === 'Canceled') {
     throw await refusal(context, place, answer.status, answer.text);
   }
   return answer;

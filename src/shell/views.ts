@@ -100,6 +100,12 @@ const views: Readonly<Record<string, View>> = {
     usual: 'table',
   },
   PSKeyVaultSetting: { table: ['Name', 'Value', 'Type', { label: 'HSM Name', value: 'HsmName' }] },
+  StrongroomBackupSchedule: {
+    list: [
+      ...['HsmName', 'StorageContainerUri', 'UseUserManagedIdentity', 'EveryHours', 'Keep'],
+      ...['NextBackup', 'LastBackup', 'LastBackupFolder', 'Trouble'],
+    ],
+  },
   PSManagedHsmNetworkRuleSet: { list: ['DefaultAction', 'Bypass', 'IpAddressRanges', 'VirtualNetworkResourceIds'] },
   MhsmGeoReplicatedRegion: { table: ['IsPrimary', 'Name', 'ProvisioningState'] },
   PSRoleDefinition: {

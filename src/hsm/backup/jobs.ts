@@ -10,6 +10,7 @@ import type { CryptoModule } from '../../crypto/module.ts';
 import type { SecretPurpose } from '../../crypto/types.ts';
 import type { Tables } from '../../store/schema.ts';
 import type { Reader, Writer } from '../../store/store.ts';
+import type { HsmWriteParts } from '../world.ts';
 import type { Named } from './place.ts';
 import type { Place } from './storage.ts';
 
@@ -67,8 +68,26 @@ export function jobNamed(read: Pick<Reader, 'selectFrom'>, id: string): Promise<
 /** How a job ended. */
 export type Outcome = { readonly details: string | null } | { readonly failure: Failure };
 
+/** What the audit record calls the ends of jobs. The checks change nothing, so their calls are record enough. */
+const ENDS: Readonly<Partial<Record<JobKind, string>>> = { backup: 'Backup', restore: 'Restore', 'restore-key': 'SelectiveKeyRestore' };
+
 /** The job has ended; its token is forgotten. */
 export async function endJob(writer: Writer, id: string, outcome: Outcome, now: number): Promise<void> {
+  const job = await writer
+    .selectFrom('backup_jobs')
+    .innerJoin('hsms', 'hsms.id', 'backup_jobs.hsm_id')
+    .select(['hsms.name', 'backup_jobs.kind', 'backup_jobs.key_name'])
+    .where('backup_jobs.id', '=', id)
+    .where('backup_jobs.status', '=', 'InProgress')
+    .executeTakeFirst();
+  if (job === undefined) return;
+  const operation = ENDS[job.kind];
+  if (operation !== undefined)
+    writer.note({
+      operation: `${operation}${'failure' in outcome ? 'Failed' : 'Completed'}`,
+      hsm: job.name,
+      key: job.key_name ?? undefined,
+    });
   const ended =
     'failure' in outcome
       ? { status: 'Failed' as const, error_code: outcome.failure.code, error_message: outcome.failure.message }
@@ -86,6 +105,12 @@ export async function endJob(writer: Writer, id: string, outcome: Outcome, now: 
 export function failureOfJob(error: unknown): Failure {
   if (error instanceof Failure) return error;
   return jobFailure('InternalError', 'The service made a mistake, which its log describes. Nothing was changed.', error);
+}
+
+/** The folder of a backup that begins now: `mhsm-{name}-yyyyMMddHHmmssff`, UTC, with hundredths of a second. */
+export function folderFor(name: string, now: number): string {
+  const digits = new Date(now).toISOString().replace(/\D/g, '').slice(0, 16);
+  return `mhsm-${name}-${digits}`;
 }
 
 export function placeOf(job: Pick<JobRow, 'place_json'>): Place | undefined {
@@ -107,4 +132,20 @@ export function wireJob(job: JobRow) {
   if (job.kind !== 'backup' && job.kind !== 'prebackup') return status;
   const isThere = job.kind === 'backup' && job.status === 'Succeeded';
   return { azureStorageBlobContainerUri: isThere ? `${placeOf(job)?.uri}/${job.folder}` : null, ...status };
+}
+
+/** How long the status of a job can be asked for. Backups that succeeded are remembered until a schedule removes them. */
+const REMEMBERED = 90 * 86_400_000;
+
+export async function forgetOldJobs({ read, write, clock }: Pick<HsmWriteParts, 'read' | 'write' | 'clock'>): Promise<void> {
+  const old = await read
+    .selectFrom('backup_jobs')
+    .select('id')
+    .where('ended_at', '<', clock.now() - REMEMBERED)
+    .where((of) => of.or([of('kind', '!=', 'backup'), of('status', '!=', 'Succeeded'), of('removed', '=', 1)]))
+    .limit(100)
+    .execute();
+  if (old.length === 0) return;
+  const ids = old.map(({ id }) => id);
+  await write((writer) => writer.deleteFrom('backup_jobs').where('id', 'in', ids).execute());
 }

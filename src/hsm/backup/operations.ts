@@ -1,13 +1,13 @@
 // The addresses of backup and restore: what they accept, and the job that they answer with. The work is the runner's.
 
 import * as v from 'valibot';
-import { badParameter, notSupported, resourceNotFound } from '../../core/errors-keyvault.ts';
+import { badParameter, resourceNotFound } from '../../core/errors-keyvault.ts';
 import { accepted, reply } from '../../core/reply.ts';
 import { operation } from '../../core/route.ts';
 import { KeyPath } from '../keys/names.ts';
 import type { ActiveWrites, HsmReads } from '../world.ts';
-import { insertJob, type JobKind, jobNamed, type NewJob, wireJob } from './jobs.ts';
-import { folderIn, type Named, placeIn, StorageBody } from './place.ts';
+import { folderFor, insertJob, type JobKind, jobNamed, type NewJob, wireJob } from './jobs.ts';
+import { folderIn, identityIsThere, type Named, placeIn, StorageBody } from './place.ts';
 
 const JobPath = v.object({ job: v.string() });
 const folder = v.pipe(v.string(), v.minLength(1), v.maxLength(2048));
@@ -73,9 +73,7 @@ function restoreJob({ hsm }: ActiveWrites, kind: JobKind, named: Named, written:
 
 async function begin(world: ActiveWrites, origin: string, job: NewJob) {
   const { write, crypto, clock, backups } = world;
-  if (job.named?.place.kind === 'blobs' && job.named.place.useManagedIdentity && !backups.hasIdentities) {
-    throw notSupported('Backups with a managed identity are not in this version. Use a SAS token.');
-  }
+  if (job.named !== undefined) identityIsThere(job.named, backups);
   const row = await write((writer) => insertJob(writer, crypto, job, clock.now()));
   backups.start(row.id);
   const family = familyOf(job.kind);
@@ -92,10 +90,4 @@ function pendingAddress(origin: string, family: 'backup' | 'restore', id: string
 
 function pollHeaders(origin: string, family: 'backup' | 'restore', id: string) {
   return { 'azure-asyncoperation': pendingAddress(origin, family, id), 'retry-after': '1' };
-}
-
-/** `mhsm-{name}-yyyyMMddHHmmssff`, UTC, with hundredths of a second. */
-export function folderFor(name: string, now: number): string {
-  const digits = new Date(now).toISOString().replace(/\D/g, '').slice(0, 16);
-  return `mhsm-${name}-${digits}`;
 }

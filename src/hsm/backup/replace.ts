@@ -20,7 +20,8 @@ import { endJob, type JobRow, jobNamed } from './jobs.ts';
 
 /** Rows that go in one step. */
 const STEP = 500;
-const AGAIN_AFTER = 2000;
+/** Milliseconds until a store that did not take a change is asked again. */
+export const AGAIN_AFTER = 2000;
 
 export interface ReplaceParts {
   readonly write: Store['write'];

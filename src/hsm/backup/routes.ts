@@ -2,6 +2,7 @@
 
 import { type ActiveRow, type EarlyRow, reads, writes } from '../rows.ts';
 import { checkRestore, jobStatus, startBackup, startKeyRestore, startRestore } from './operations.ts';
+import { deleteSchedule, getSchedule, putSchedule } from './schedule.ts';
 
 // biome-ignore format: a table reads by its columns
 export const backupRows: readonly ActiveRow[] = [
@@ -10,6 +11,9 @@ export const backupRows: readonly ActiveRow[] = [
   writes('PUT',  '/restore',              'restore/start/action',  startRestore),
   writes('PUT',  '/prerestore',           'restore/start/action',  checkRestore),
   writes('PUT',  '/keys/:name/restore',   'restore/start/action',  startKeyRestore),
+  reads ('GET',    '/strongroom/backupschedule', 'backup/status/action', getSchedule),
+  writes('PUT',    '/strongroom/backupschedule', 'backup/start/action',  putSchedule),
+  writes('DELETE', '/strongroom/backupschedule', 'backup/start/action',  deleteSchedule),
 ];
 
 // biome-ignore format: a table reads by its columns

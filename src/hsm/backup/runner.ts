@@ -1,22 +1,27 @@
 // Drives the jobs of backup and restore from where their rows say they are to their end, also after a restart. Lives where the writer is; the heavy work is
 // done elsewhere (work.ts) and handed in.
 
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../../core/clock.ts';
 import { jobFailure, serviceEnded } from '../../core/errors-backup.ts';
 import { Failure } from '../../core/failure.ts';
 import type { Urls } from '../../core/urls.ts';
+import type { CryptoModule } from '../../crypto/module.ts';
 import { insertContent, type PlacedRow } from '../../store/hsm-content.ts';
 import type { Reader, Store, Writer } from '../../store/store.ts';
 import { KEYS_PER_HSM } from '../keys/add-version.ts';
 import { keyTag, nameKey } from '../keys/names.ts';
 import { endRestoring, hsmNumbered } from '../pool.ts';
 import { endJob, failureOfJob, type JobRow, jobNamed, placeOf } from './jobs.ts';
-import { decide, replaceContent, shut } from './replace.ts';
+import { AGAIN_AFTER, decide, replaceContent, shut } from './replace.ts';
+import { afterScheduled } from './retention.ts';
 import type { BackupWork, Counts, Order } from './work.ts';
 
 export interface RunnerParts {
   readonly read: Reader;
   readonly write: Store['write'];
+  readonly crypto: Pick<CryptoModule, 'sealSecret' | 'openSecret'>;
   readonly clock: Clock;
   readonly urls: Urls;
   readonly work: BackupWork;
@@ -46,8 +51,11 @@ export function openBackupRunner(parts: RunnerParts): BackupRunner {
   const running = new Map<string, Promise<void>>();
   const closing = new AbortController();
 
+  /** What a job does is not part of the call that began it: its changes have records of their own. */
+  const outside = AsyncLocalStorage.snapshot();
+
   function start(jobId: string, resumed = false): void {
-    const task = run(jobId, resumed)
+    const task = outside(run, jobId, resumed)
       .catch((error: unknown) => parts.troubled(error))
       .finally(() => running.delete(jobId));
     running.set(jobId, task);
@@ -58,18 +66,32 @@ export function openBackupRunner(parts: RunnerParts): BackupRunner {
     if (job === undefined || job.status !== 'InProgress') return;
     try {
       const details = await (resumed ? goOn(job) : perform(job));
-      if (details !== ENDED) await write((writer) => endJob(writer, job.id, { details }, clock.now()));
+      if (details !== ENDED) await surely((writer) => endJob(writer, job.id, { details }, clock.now()));
     } catch (error) {
       // The row stays as it is: the next start of the service finds it.
       if (closing.signal.aborted) return;
       if (!(error instanceof Failure)) parts.troubled(error);
-      await write(async (writer) => {
+      await surely(async (writer) => {
         await endJob(writer, job.id, { failure: failureOfJob(error) }, clock.now());
         if (job.kind === 'restore') await endRestoring(writer, job.hsm_id);
       });
     }
     const ended = await jobNamed(read, jobId);
-    if (ended !== undefined && ended.status !== 'InProgress') parts.ended?.(ended);
+    if (ended === undefined || ended.status === 'InProgress') return;
+    parts.ended?.(ended);
+    if (ended.scheduled === 1) await afterScheduled(parts, ended, (old, use) => ordered(old, use));
+  }
+
+  /** How a job ended has to be written down, or it would be under way for ever: a store that takes nothing now is asked again. */
+  async function surely(job: (writer: Writer) => Promise<void>): Promise<void> {
+    while (!closing.signal.aborted) {
+      try {
+        return await write(job);
+      } catch (error) {
+        parts.troubled(error);
+        await pause(AGAIN_AFTER, undefined, { signal: closing.signal }).catch(() => undefined);
+      }
+    }
   }
 
   function perform(job: JobRow): Promise<string | null | typeof ENDED> {
