@@ -38,7 +38,7 @@ import { type Commands, openControlChannel } from './door/control-channel.ts';
 import { parseCall } from './door/decode.ts';
 import { dialects } from './door/dialects.ts';
 import type { WriteRequest } from './door/door.ts';
-import type { IdentityPort } from './door/identity-port.ts';
+import type { LoopbackPort } from './door/loopback.ts';
 import { type ManagementAnswers, openManagementPort } from './door/management-port.ts';
 import { processMetrics } from './door/metrics.ts';
 import { identityPort } from './graph/identity-port.ts';
@@ -517,7 +517,7 @@ async function openIdentity(
   audit: Audit | undefined,
   auditGate: SharedArrayBuffer | undefined,
   log: Logger,
-): Promise<IdentityPort | undefined> {
+): Promise<LoopbackPort | undefined> {
   if (identityPort === undefined) return undefined;
   const [{ openIdentityPort }, { identityAnswers }] = await Promise.all([
     import('./door/identity-port.ts'),

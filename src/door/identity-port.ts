@@ -2,19 +2,14 @@
 // questions and answers as HTTP; who may be whom is decided elsewhere. A page in a browser on this machine gets nothing: it cannot set the headers that are
 // asked for, and one that had a name of its own point here would come with a Host that is none of ours.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type CallFacts, decisionOn, type Outcome, type Recorder, reasonOf } from '../core/audit.ts';
 import { anonymous, type Caller } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/failure.ts';
 import type { AnswerIdentity, IdentityQuestion } from '../core/managed-identity.ts';
+import { type LoopbackPort, listenOnLoopback } from './loopback.ts';
 import { requestIds } from './request-id.ts';
-
-export interface IdentityPort {
-  readonly port: number;
-  close(): Promise<void>;
-}
 
 export interface IdentityPortParts {
   readonly answer: AnswerIdentity;
@@ -32,7 +27,7 @@ const MOST_CONNECTIONS = 128;
 const LONGEST_URL = 4096;
 
 /** Listens on 127.0.0.1; rejects when the port is taken. Port 0 picks a free one. */
-export async function openIdentityPort(port: number, parts: IdentityPortParts): Promise<IdentityPort> {
+export async function openIdentityPort(port: number, parts: IdentityPortParts): Promise<LoopbackPort> {
   const nextId = requestIds(parts.clock);
   const server = createServer({ maxHeaderSize: 8192 }, (request, response) => {
     serve(request, response, nextId(), parts).catch((error: unknown) => {
@@ -42,17 +37,7 @@ export async function openIdentityPort(port: number, parts: IdentityPortParts): 
   });
   server.requestTimeout = 10_000;
   server.maxConnections = MOST_CONNECTIONS;
-  await listening(server, port);
-  // A server that listens on TCP has an address with a port.
-  const { port: picked } = server.address() as AddressInfo;
-  return {
-    port: picked,
-    close: () =>
-      new Promise((done) => {
-        server.close(() => done());
-        server.closeAllConnections();
-      }),
-  };
+  return listenOnLoopback(server, port);
 }
 
 interface Told {
@@ -171,14 +156,4 @@ function factsOf(request: IncomingMessage, requestId: string, time: number, call
     correlationId: undefined,
     caller,
   };
-}
-
-function listening(server: Server, port: number): Promise<void> {
-  return new Promise((done, failed) => {
-    server.once('error', failed);
-    server.listen(port, '127.0.0.1', () => {
-      server.off('error', failed);
-      done();
-    });
-  });
 }

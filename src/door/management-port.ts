@@ -1,8 +1,8 @@
 // Health, readiness and metrics over plain HTTP on a loopback port of their own. Tells nothing about principals and keys, and
 // of HSMs the names of those whose backups are watched.
 
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
+import { type LoopbackPort, listenOnLoopback } from './loopback.ts';
 
 export interface ManagementAnswers {
   /**
@@ -13,11 +13,6 @@ export interface ManagementAnswers {
   /** What is no reason to send requests elsewhere and should be looked at, a line each. */
   notes(): readonly string[];
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
-}
-
-export interface ManagementPort {
-  readonly port: number;
-  close(): Promise<void>;
 }
 
 interface Page {
@@ -44,7 +39,7 @@ function readiness(answers: ManagementAnswers): Page {
 }
 
 /** Listens on 127.0.0.1; rejects when the port is taken. Port 0 picks a free one. */
-export async function openManagementPort(port: number, answers: ManagementAnswers): Promise<ManagementPort> {
+export async function openManagementPort(port: number, answers: ManagementAnswers): Promise<LoopbackPort> {
   const server = createServer((request, response) => {
     const send = ({ status, type, text }: Page): void => {
       response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
@@ -56,25 +51,5 @@ export async function openManagementPort(port: number, answers: ManagementAnswer
     else Promise.resolve(page(answers)).then(send, () => send({ status: 500, type: TEXT, text: 'the figures could not be collected\n' }));
   });
   server.requestTimeout = 10_000;
-  await listening(server, port);
-  // A server that listens on TCP has an address with a port.
-  const { port: picked } = server.address() as AddressInfo;
-  return {
-    port: picked,
-    close: () =>
-      new Promise((done) => {
-        server.close(() => done());
-        server.closeAllConnections();
-      }),
-  };
-}
-
-function listening(server: Server, port: number): Promise<void> {
-  return new Promise((done, failed) => {
-    server.once('error', failed);
-    server.listen(port, '127.0.0.1', () => {
-      server.off('error', failed);
-      done();
-    });
-  });
+  return listenOnLoopback(server, port);
 }

@@ -1,12 +1,11 @@
 // Groups: security groups alone, since roles are all that a group is for here.
 
 import * as v from 'valibot';
-import { graphResourceNotFound } from '../core/errors-graph.ts';
 import { reply } from '../core/reply.ts';
 import { operation } from '../core/route.ts';
 import { existing, made } from './answers.ts';
 import { COLLECTIONS, entityNamed } from './entities.ts';
-import { insertLinks, insertPrincipal } from './objects.ts';
+import { changePrincipal, insertLinks, insertPrincipal } from './objects.ts';
 import { entityBody, IdPath, NoPath, QueryShape, References, text } from './shapes.ts';
 import type { GraphVersion, GraphWrites } from './world.ts';
 
@@ -49,23 +48,8 @@ export const updateGroup = operation(
   { path: IdPath, query: QueryShape, body: ChangedGroup },
   async (world: GraphWrites, { path, body }) => {
     await world.write(async (writer) => {
-      const id = path.id.toLowerCase();
-      const row = await writer
-        .selectFrom('principals')
-        .select('details_json')
-        .where('id', '=', id)
-        .where('kind', '=', 'group')
-        .executeTakeFirst();
-      if (row === undefined) throw graphResourceNotFound(path.id);
-      await writer
-        .updateTable('principals')
-        .set({
-          details_json: JSON.stringify({ ...JSON.parse(row.details_json), ...detailsOf(body) }),
-          ...(body.displayName === undefined ? {} : { display_name: body.displayName }),
-        })
-        .where('id', '=', id)
-        .execute();
-      writer.touch(`principal:${id}`);
+      const name = body.displayName === undefined ? {} : { display_name: body.displayName };
+      await changePrincipal(writer, 'group', path.id.toLowerCase(), { details: detailsOf(body), ...name });
     });
     return reply(204);
   },

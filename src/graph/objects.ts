@@ -104,6 +104,25 @@ export async function removeObject(writer: Writer, { directory }: Pick<GraphWrit
   touchLinks(writer, 'role');
 }
 
+/** What is known of a principal, changed: the details that are given, and columns of its own. Throws Request_ResourceNotFound. */
+export async function changePrincipal(
+  writer: Writer,
+  kind: PrincipalRow['kind'],
+  id: string,
+  { details, ...columns }: { readonly details: object } & Partial<PrincipalRow>,
+): Promise<PrincipalRow> {
+  const row = await writer.selectFrom('principals').selectAll().where('id', '=', id).where('kind', '=', kind).executeTakeFirst();
+  if (row === undefined) throw graphResourceNotFound(id);
+  const details_json = JSON.stringify({ ...JSON.parse(row.details_json), ...details });
+  await writer
+    .updateTable('principals')
+    .set({ ...columns, details_json })
+    .where('id', '=', id)
+    .execute();
+  writer.touch(`principal:${id}`);
+  return row;
+}
+
 /** Nobody signs in as it any more. Refuses what would leave nobody to change the directory. */
 export async function disable(writer: Writer, { directory }: Pick<GraphWrites, 'directory'>, id: string): Promise<void> {
   if (await isLastAdministrator(writer, id)) throw lastAdministrator();

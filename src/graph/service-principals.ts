@@ -1,13 +1,13 @@
 // Service principals: as whom an application acts in this directory.
 
 import * as v from 'valibot';
-import { applicationUnknown, graphResourceNotFound, managedIdentityKept, servicePrincipalExists } from '../core/errors-graph.ts';
+import { applicationUnknown, managedIdentityKept, servicePrincipalExists } from '../core/errors-graph.ts';
 import { reply } from '../core/reply.ts';
 import { operation } from '../core/route.ts';
 import { existing, made } from './answers.ts';
 import { KeyCredentials, NoPasswords, putCertificates } from './credentials.ts';
 import { COLLECTIONS, entityNamed } from './entities.ts';
-import { disable, insertPrincipal, servicePrincipalOf } from './objects.ts';
+import { changePrincipal, disable, insertPrincipal, servicePrincipalOf } from './objects.ts';
 import { entityBody, flag, IdPath, NoPath, QueryShape, text } from './shapes.ts';
 import type { GraphVersion, GraphWrites } from './world.ts';
 
@@ -55,26 +55,14 @@ export const updateServicePrincipal = operation(
   async (world: GraphWrites, { path, body }) => {
     await world.write(async (writer) => {
       const id = path.id.toLowerCase();
-      const row = await writer
-        .selectFrom('principals')
-        .select(['details_json', 'resource_id'])
-        .where('id', '=', id)
-        .where('kind', '=', 'servicePrincipal')
-        .executeTakeFirst();
-      if (row === undefined) throw graphResourceNotFound(path.id);
-      await writer
-        .updateTable('principals')
-        .set({
-          details_json: JSON.stringify({ ...JSON.parse(row.details_json), ...detailsOf(body) }),
-          ...(body.displayName === undefined ? {} : { display_name: body.displayName }),
-          ...(body.accountEnabled === true ? { enabled: 1 } : {}),
-        })
-        .where('id', '=', id)
-        .execute();
+      const row = await changePrincipal(writer, 'servicePrincipal', id, {
+        details: detailsOf(body),
+        ...(body.displayName === undefined ? {} : { display_name: body.displayName }),
+        ...(body.accountEnabled === true ? { enabled: 1 } : {}),
+      });
       if (body.keyCredentials !== undefined && row.resource_id !== null) throw managedIdentityKept();
       if (body.keyCredentials !== undefined) await putCertificates(writer, world, id, body.keyCredentials);
       if (body.accountEnabled === false) await disable(writer, world, id);
-      writer.touch(`principal:${id}`);
     });
     return reply(204);
   },

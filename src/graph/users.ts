@@ -9,7 +9,7 @@ import type { Writer } from '../store/store.ts';
 import { existing, made, odata } from './answers.ts';
 import { COLLECTIONS, entityNamed } from './entities.ts';
 import { Identities, idElsewhere, putIdentities } from './identities.ts';
-import { disable, insertPrincipal } from './objects.ts';
+import { changePrincipal, disable, insertPrincipal } from './objects.ts';
 import { entityBody, flag, IdPath, NoPath, Nothing, QueryShape, text } from './shapes.ts';
 import type { GraphVersion, GraphWrites } from './world.ts';
 
@@ -114,19 +114,13 @@ export const updateUser = operation({ path: IdPath, query: QueryShape, body: Cha
 });
 
 async function changeUser(writer: Writer, id: string, body: UserProperties): Promise<void> {
-  const { details_json } = await writer.selectFrom('principals').select('details_json').where('id', '=', id).executeTakeFirstOrThrow();
   if (body.userPrincipalName !== undefined) await checkName(writer, body.userPrincipalName, id);
-  await writer
-    .updateTable('principals')
-    .set({
-      details_json: JSON.stringify({ ...JSON.parse(details_json), ...detailsOf(body) }),
-      ...(body.displayName === undefined ? {} : { display_name: body.displayName }),
-      ...(body.userPrincipalName === undefined ? {} : { upn: body.userPrincipalName, upn_key: body.userPrincipalName.toLowerCase() }),
-      ...(body.accountEnabled === true ? { enabled: 1 } : {}),
-    })
-    .where('id', '=', id)
-    .execute();
-  writer.touch(`principal:${id}`);
+  await changePrincipal(writer, 'user', id, {
+    details: detailsOf(body),
+    ...(body.displayName === undefined ? {} : { display_name: body.displayName }),
+    ...(body.userPrincipalName === undefined ? {} : { upn: body.userPrincipalName, upn_key: body.userPrincipalName.toLowerCase() }),
+    ...(body.accountEnabled === true ? { enabled: 1 } : {}),
+  });
 }
 
 async function checkName(writer: Writer, name: string, own: string | undefined): Promise<void> {
