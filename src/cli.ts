@@ -20,6 +20,7 @@ usage: ./strongroom [--data DIR] COMMAND …
   doctor                     looks at names, ports, trust and versions, and says how to mend each
   custodian …                a custodian's own key, offline: create, check
   security-domain …          a security-domain file, offline: inspect, restore-blob, reshare
+  ceremony …                 walks custodians and witnesses through it: begin, finish, recover, verify
   root-key …                 the root key: create, status, rotate
   unseal                     gives a sealed service the passphrase of its root key
   snapshot FOLDER            a copy of the whole service, while it runs; verify and restore
@@ -52,6 +53,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   'security-domain': async (args) => {
     const { runSecurityDomain, SECURITY_DOMAIN_HELP } = await import('./ceremony/security-domain-command.ts');
     return asksForHelp(args) ? print(SECURITY_DOMAIN_HELP) : runSecurityDomain(args);
+  },
+  ceremony: async (args) => {
+    const { CEREMONY_HELP, runCeremony } = await import('./ceremony/ceremony-command.ts');
+    return asksForHelp(args) ? print(CEREMONY_HELP) : runCeremony(args);
   },
   'root-key':  rootKey,
   unseal,

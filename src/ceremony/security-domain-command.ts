@@ -7,6 +7,7 @@ import { readBytes, readText, writeFileWhole } from '../terminal/files.ts';
 import { parseSecretSource, SECRET_SOURCES } from '../terminal/secret-source.ts';
 import { UsageError } from '../terminal/usage-error.ts';
 import { needed, print, readWords, say } from '../terminal/words.ts';
+import { OLD_FILE } from './old-file.ts';
 import { readPairs } from './pairs.ts';
 
 export const SECURITY_DOMAIN_HELP = `usage: ./strongroom security-domain inspect FILE [CERTIFICATE]…
@@ -98,7 +99,3 @@ async function reshareFile(file: string, to: readonly string[], quorum: string, 
   say(OLD_FILE);
   return 0;
 }
-
-/** The same in every place that makes a second file. */
-export const OLD_FILE =
-  'the older file still opens with its own custodians, because it holds the same domain key, which stays the same for as long as the HSM lives. It is dead when fewer of its private keys exist than its quorum: have them destroyed, and guard the file until then';

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -10,10 +10,38 @@ import { selfSigned } from '../../src/core/self-signed.ts';
 import { wrappingCertificate } from '../../src/crypto/security-domain/certificate.ts';
 import { exportSecurityDomain, recoverSecurityDomain } from '../../src/crypto/security-domain/content.ts';
 import { run } from '../clients/service.ts';
+import { onPath } from '../tools.ts';
 
 const CLI = [process.execPath, resolve(import.meta.dirname, '../../src/cli.ts')];
 const DOMAIN = { domainId: '5f0c6f6e-0000-4000-8000-00000000000a', domainKey: Buffer.alloc(32, 3) };
 const SECRETS = { ANN: 'the passphrase of ann', BOB: 'the passphrase of bob', CHO: 'the passphrase of cho', WRONG: 'not a passphrase' };
+
+/** Runs a command at a terminal of its own and types a line at each question for a passphrase; prints what the terminal shows. */
+const TERMINAL = `
+import fcntl, json, os, pty, re, struct, sys, termios
+lines, words = json.loads(sys.argv[1]), sys.argv[2:]
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(words[0], words)
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 160, 0, 0))
+shown, asked = b'', 0
+while True:
+    try:
+        piece = os.read(fd, 65536)
+    except OSError:
+        break
+    if not piece:
+        break
+    shown += piece
+    plain = re.sub(rb'\\x1b\\[[0-9;?]*[A-Za-z]', b'', shown[asked:])
+    # The question is there in full when its cursor is.
+    if lines and b'passphrase of' in plain and b'_' in plain:
+        asked = len(shown)
+        os.write(fd, (lines.pop(0) + '\\r').encode())
+_, status = os.waitpid(pid, 0)
+print(re.sub(rb'\\x1b\\[[0-9;?]*[A-Za-z]', b'', shown).decode())
+sys.exit(os.waitstatus_to_exitcode(status))
+`;
 
 suite('the offline tools', () => {
   let folder: string;
@@ -143,6 +171,24 @@ suite('the offline tools', () => {
     assert.match(made.stderr, /the older file still opens with its own custodians, because it holds the same domain key/);
     assert.match((await strongroom('security-domain', 'inspect', 'new.json', 'hal.cer')).stdout, /^required {2}3 of 3\n/);
     assert.equal((await strongroom('custodian', 'check', 'sd.json', '--key', 'ann.key', '--passphrase-from', 'env:ANN')).status, 0);
+  });
+
+  test('at a terminal the passphrase is typed twice, and two that differ make no key', async (t) => {
+    const python = await onPath('python3');
+    if (python === undefined) return t.skip('there is no python3 here, which makes the terminal of this test');
+    const typed = (name: string, ...lines: readonly string[]) =>
+      run([python, '-c', TERMINAL, JSON.stringify(lines), ...CLI, 'custodian', 'create', name, '--bits', '2048'], folder, {
+        PATH: process.env.PATH,
+        HOME: folder,
+      });
+    const made = await typed('ida', 'a passphrase of ida', 'a passphrase of ida');
+    assert.equal(made.status, 0, made.stdout + made.stderr);
+    assert.equal(createPrivateKey({ key: readFileSync(file('ida.key')), passphrase: 'a passphrase of ida' }).asymmetricKeyType, 'rsa');
+    assert.equal(made.stdout.includes('a passphrase of ida'), false, 'it is not echoed');
+    const differ = await typed('jo', 'a passphrase of jo', 'another one of jo');
+    assert.notEqual(differ.status, 0);
+    assert.match(differ.stdout, /the two passphrases differ/);
+    assert.equal(existsSync(file('jo.key')), false);
   });
 
   test('help names the three things that custodians do', async () => {
