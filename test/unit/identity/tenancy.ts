@@ -1,7 +1,7 @@
 // A tenant in a temporary folder with a clock that moves, and a way to call the room's addresses as the door does. For tests alone.
 
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -21,7 +21,7 @@ import { type OpenTenant, openTenant } from '../../../src/identity/open-tenant.t
 import { identityRoom } from '../../../src/identity/room.ts';
 import { tokenVerifier } from '../../../src/identity/verify-token.ts';
 import type { IdentityParts, TenantParts } from '../../../src/identity/world.ts';
-import { openEmbeddedStore } from '../../../src/store/embedded.ts';
+import { databaseFile, openEmbeddedStore } from '../../../src/store/embedded.ts';
 
 export const AZURE_CLI = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 export const AZURE_POWERSHELL = '1950a258-227b-4e31-a9cf-717495945fc2';
@@ -47,11 +47,32 @@ export interface Outside {
 
 const NOBODY: Outside = { issuers: [], keySetOf: async () => undefined };
 
-export async function openTenancy(t: TestContext, others: Outside = NOBODY): Promise<Tenancy> {
+const ROOT_KEY = randomBytes(32);
+const URLS = urlsFor('localhost', 8443);
+
+let first: Promise<Buffer> | undefined;
+
+/** The database after a first start. Making a tenant takes a second of work (keys, hashes), so the tests of a file begin with copies of one. */
+async function afterFirstStart(): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-identity-'));
   const versions = new Versions(Versions.allocate());
   const store = await openEmbeddedStore(folder, { versions, committed: () => undefined });
-  const crypto = openCryptoModule({ rootKey: randomBytes(32) });
+  const crypto = openCryptoModule({ rootKey: ROOT_KEY });
+  await openTenant({ read: store.read, write: store.write, crypto, clock: { now: () => Date.now() }, urls: URLS, versions });
+  crypto.close();
+  await store.close();
+  const database = await readFile(databaseFile(folder));
+  await rm(folder, { recursive: true });
+  return database;
+}
+
+export async function openTenancy(t: TestContext, others: Outside = NOBODY): Promise<Tenancy> {
+  first ??= afterFirstStart();
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-identity-'));
+  await writeFile(databaseFile(folder), await first);
+  const versions = new Versions(Versions.allocate());
+  const store = await openEmbeddedStore(folder, { versions, committed: () => undefined });
+  const crypto = openCryptoModule({ rootKey: ROOT_KEY });
   t.after(async () => {
     crypto.close();
     await store.close();
@@ -62,12 +83,11 @@ export async function openTenancy(t: TestContext, others: Outside = NOBODY): Pro
     ahead += milliseconds;
   }
   const clock = { now: () => Date.now() + ahead, advance };
-  const urls = urlsFor('localhost', 8443);
-  const before = { read: store.read, write: store.write, crypto, clock, urls, versions };
+  const before = { read: store.read, write: store.write, crypto, clock, urls: URLS, versions };
   const tenant = await openTenant(before);
   const outside = openOutsideIssuers({ ...others, clock, versions });
   const parts = { ...before, tenantId: tenant.tenantId, outside };
-  return { parts, clock, tenant, room: identityRoom(parts), origin: urls.origin, verify: tokenVerifier(parts) };
+  return { parts, clock, tenant, room: identityRoom(parts), origin: URLS.origin, verify: tokenVerifier(parts) };
 }
 
 export interface Request {
