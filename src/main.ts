@@ -43,6 +43,7 @@ import { type ManagementAnswers, openManagementPort } from './door/management-po
 import { processMetrics } from './door/metrics.ts';
 import { identityPort } from './graph/identity-port.ts';
 import { graphRoom } from './graph/room.ts';
+import { anyJobUnderWay } from './hsm/backup/jobs.ts';
 import { type AskedSigner, openAuthorities, openSigners, type SignerFor, type Signers, signerMaker } from './hsm/evidence/signers.ts';
 import { hsmPort } from './hsm/lifecycle.ts';
 import { HSMS_TAG, returnUnconfirmed } from './hsm/pool.ts';
@@ -207,7 +208,9 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const crypto = openCryptoModule({ rootKey: rootKeys });
   cleanup.push(() => crypto.close());
   crew.committed.push((tags) => freeKeys(crypto, tags));
-  const rootKey = await openRootKeyChange({ file: config.rootKeyFile, rootKeys, crypto, store, remark: store.remark }, log);
+  const rootKey = await openRootKeyChange({ file: config.rootKeyFile, rootKeys, crypto, store, remark: store.remark }, log, () =>
+    anyJobUnderWay(store.read),
+  );
   cleanup.push(() => rootKey.close());
   commands.set('root-key/rotate', (command) => rootKey.rotate(command));
   commands.set('snapshot/marks', async ({ body }) => snapshotMarks(rootKeys, body.toString('utf8')));

@@ -132,11 +132,21 @@ export interface RootKeyChange {
   close(): Promise<void>;
 }
 
-/** Settles the root key at start, and lets it be changed while the service runs. */
-export async function openRootKeyChange(parts: RootKeyParts, log: Pick<Logger, 'error'>): Promise<RootKeyChange> {
+/**
+ * Settles the root key at start, and lets it be changed while the service runs. `isBusy` says that something is under way that takes longer than a request
+ * and may hold rows from before: a full backup, say.
+ */
+export async function openRootKeyChange(
+  parts: RootKeyParts,
+  log: Pick<Logger, 'error'>,
+  isBusy: () => Promise<boolean>,
+): Promise<RootKeyChange> {
   await settleRootKey(parts);
   let later: NodeJS.Timeout | undefined;
   let changing = false;
+  const forgetLater = (): void => {
+    later = setTimeout(() => isBusy().then((busy) => (busy ? forgetLater() : forget()), forgetLater), REQUESTS_END_WITHIN).unref();
+  };
   const forget = async (): Promise<void> => {
     clearTimeout(later);
     later = undefined;
@@ -150,7 +160,7 @@ export async function openRootKeyChange(parts: RootKeyParts, log: Pick<Logger, '
       changing = true;
       try {
         const id = await changeRootKey(parts, lock === 'yes' ? body : undefined);
-        later = setTimeout(forget, REQUESTS_END_WITHIN).unref();
+        forgetLater();
         return { id };
       } finally {
         changing = false;

@@ -142,7 +142,7 @@ async function nextLine(): Promise<Buffer> {
     ahead = joined;
   }
   const end = ahead.indexOf(LINE_FEED);
-  const line = end < 0 ? ahead : ahead.subarray(0, end);
+  const line = end < 0 ? ahead : ahead.subarray(0, end + 1);
   ahead = end < 0 ? Buffer.alloc(0) : ahead.subarray(end + 1);
   return line;
 }

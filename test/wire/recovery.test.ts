@@ -59,21 +59,69 @@ suite('disaster recovery', () => {
     assert.deepEqual(await exchange(), one);
   });
 
-  test('a blob for another key, a changed one and a made-up one are refused, and the HSM goes on waiting', async () => {
+  test('whatever fails in the cryptography of a blob gets one answer, and the HSM goes on waiting', async () => {
     const { x5c } = await exchange();
     const good = JSON.parse(restoreBlob(custodians.slice(1), x5c[0]));
-    const elsewhere = restoreBlob(custodians.slice(1), makePair('elsewhere').der.toString('base64'));
-    const [first, ...rest] = good.EncData.data;
-    const changed = {
-      ...good,
-      EncData: { ...good.EncData, data: [{ ...first, compact_jwe: `${first.compact_jwe.slice(0, -4)}AAAA` }, ...rest] },
+    const other = JSON.parse(restoreBlob(custodians.slice(1), x5c[0]));
+    const [first, second, third] = good.EncData.data;
+    const cut = (jwe: string, at: number, end: number): string =>
+      jwe
+        .split('.')
+        .with(at, jwe.split('.')[at]?.slice(0, end) ?? '')
+        .join('.');
+    const turned = (jwe: string, at: number): string =>
+      jwe
+        .split('.')
+        .with(
+          at,
+          (jwe.split('.')[at] ?? '').replace(/^./, (digit) => (digit === 'A' ? 'B' : 'A')),
+        )
+        .join('.');
+    const withData = (data: unknown): unknown => ({ ...good, EncData: { ...good.EncData, data } });
+    const withKey = (enc_key: string): unknown => ({ ...good, WrappedKey: { ...good.WrappedKey, enc_key } });
+    // biome-ignore format: a table reads by its columns
+    const broken: Readonly<Record<string, unknown>> = {
+      'a changed tag of a blob':       withData([{ ...first, compact_jwe: turned(first.compact_jwe, 4) }, second, third]),
+      'a changed text of a blob':      withData([{ ...first, compact_jwe: turned(first.compact_jwe, 3) }, second, third]),
+      'a short tag of a blob':         withData([{ ...first, compact_jwe: cut(first.compact_jwe, 4, 22) }, second, third]),
+      'no tag at all':                 withData([{ ...first, compact_jwe: cut(first.compact_jwe, 4, 0) }, second, third]),
+      'blobs under each other\'s tags': withData([{ ...first, compact_jwe: second.compact_jwe }, { ...second, compact_jwe: first.compact_jwe }, third]),
+      'a blob missing':                withData([first, second]),
+      'a blob under another tag':      withData([first, second, { ...third, tag: 'kmsp_enclave_backup' }]),
+      'blobs of another blob':         withData(other.EncData.data),
+      'the key of another blob':       withKey(other.WrappedKey.enc_key),
+      'a changed RSA ciphertext':      withKey(turned(good.WrappedKey.enc_key, 1)),
+      'a short RSA ciphertext':        withKey(cut(good.WrappedKey.enc_key, 1, 100)),
+      'a changed tag of the key':      withKey(turned(good.WrappedKey.enc_key, 4)),
+      'a short tag of the key':        withKey(cut(good.WrappedKey.enc_key, 4, 22)),
+      'a key that is a blob':          withKey(first.compact_jwe),
     };
-    const missing = { ...good, EncData: { ...good.EncData, data: rest } };
-    for (const value of [elsewhere, JSON.stringify(changed), JSON.stringify(missing), '{}', 'nonsense']) {
+    const answers = new Set<string>();
+    for (const [what, value] of Object.entries(broken)) {
+      const got = await house.hsm(NEW, 'POST', '/securitydomain/upload', { value: JSON.stringify(value) });
+      assert.equal(got.status, 400, `${what}: ${got.text}`);
+      assert.equal(got.headers['azure-asyncoperation'], undefined, what);
+      answers.add(
+        JSON.stringify([got.json.error.code, got.json.error.message.replace(/ \(Activity ID: .*/, ''), got.json.error.innererror]),
+      );
+    }
+    assert.deepEqual([...answers], ['["BadParameter","The parameter is incorrect.",null]']);
+    assert.equal((await house.hsm(NEW, 'GET', '/keys')).json.error.innererror.code, 'HsmNotActivated');
+    assert.deepEqual((await exchange()).x5c, x5c);
+  });
+
+  test('a blob for another exchange key and what is no blob at all are refused in words', async () => {
+    const elsewhere = restoreBlob(custodians.slice(1), makePair('elsewhere').der.toString('base64'));
+    for (const [value, words] of [
+      [elsewhere, /made for another exchange certificate/],
+      ['{}', /is not a security domain restore blob/],
+      ['nonsense', /is not a security domain restore blob/],
+      [file, /is not a security domain restore blob/],
+    ] as const) {
       const got = await house.hsm(NEW, 'POST', '/securitydomain/upload', { value });
       assert.deepEqual([got.status, got.json.error?.code], [400, 'BadParameter'], got.text);
+      assert.match(got.json.error.message, words);
     }
-    assert.equal((await house.hsm(NEW, 'GET', '/keys')).json.error.innererror.code, 'HsmNotActivated');
   });
 
   test('with a quorum the new HSM becomes the same domain: it opens the backup, and the key is the same key', async () => {

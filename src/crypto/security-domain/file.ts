@@ -8,9 +8,9 @@ import { badParameter, cryptographicFailure } from '../../core/errors-keyvault.t
 import { MAX_CERTIFICATES, MAX_QUORUM, MIN_CERTIFICATES, MIN_QUORUM, thumbprint, type WrappingCertificate } from './certificate.ts';
 import { openDirect, openWithKey, sealDirect, sealToKey } from './jwe.ts';
 import { deriveKey } from './kdf.ts';
-import { recoverSecret, splitSecret } from './shamir.ts';
+import { isShare, recoverSecret, splitSecret } from './shamir.ts';
 
-const MASTER_KEY_LENGTH = 32;
+export const MASTER_KEY_LENGTH = 32;
 const KDF = 'sp108_kdf';
 const SHARING = 'shamir_share';
 
@@ -111,9 +111,13 @@ export function openSecurityDomain(file: SecurityDomainFile, custodians: readonl
   try {
     for (const custodian of custodians) {
       const x5t256 = thumbprint(custodian.certificateDer);
-      const share = enc_shares.find((entry) => entry.x5t_256 === x5t256);
-      if (share === undefined) throw badParameter(`The security domain has no share for the certificate ${x5t256}.`);
-      shares.push(openWithKey(share.enc_key, custodian.privateKey));
+      const index = enc_shares.findIndex((entry) => entry.x5t_256 === x5t256);
+      const sealed = enc_shares[index];
+      if (sealed === undefined) throw badParameter(`The security domain has no share for the certificate ${x5t256}.`);
+      const share = openWithKey(sealed.enc_key, custodian.privateKey);
+      shares.push(share);
+      // Shares stand in the order of their numbers: a file in which they do not is not as it was written.
+      if (!isShare(share, index, MASTER_KEY_LENGTH)) throw cryptographicFailure();
     }
     masterKey = recoverSecret(shares, required);
     if (masterKey.length !== MASTER_KEY_LENGTH) throw cryptographicFailure();

@@ -7,6 +7,7 @@ import { belongTogether } from './custodian.ts';
 import {
   type CustodianKey,
   type DomainBlob,
+  MASTER_KEY_LENGTH,
   makeRestoreBlob,
   openSecurityDomain,
   type SecurityDomainFile,
@@ -47,15 +48,13 @@ export function checkShare({ SharedKeys }: SecurityDomainFile, custodian: Custod
   let share: Buffer | undefined;
   try {
     share = openWithKey(sealed.enc_key, custodian.privateKey);
-    return isShare(share, MASTER_KEY_BYTES) ? { result: 'opens', position: index + 1 } : { result: 'does not open' };
+    return isShare(share, index, MASTER_KEY_LENGTH) ? { result: 'opens', position: index + 1 } : { result: 'does not open' };
   } catch {
     return { result: 'does not open' };
   } finally {
     share?.fill(0);
   }
 }
-
-const MASTER_KEY_BYTES = 32;
 
 /**
  * With a quorum: the restore blob for the HSM whose exchange certificate this is, the same that `az keyvault security-domain restore-blob` makes. Opens files

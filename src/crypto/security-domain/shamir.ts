@@ -108,13 +108,12 @@ function interpolateSecret(points: readonly Point[], quorum: number): Buffer {
 /** From this many bytes on, what honest randomness does by chance less often than once in 2^64 counts as a fault. */
 const SMALLEST_JUDGED = 16;
 
-/** Whether these bytes have the form of one share of a secret of this length. */
-export function isShare(share: Uint8Array, secretLength: number): boolean {
+/** Whether these bytes have the form of share `index` (from 0) of a secret of this length. */
+export function isShare(share: Uint8Array, index: number, secretLength: number): boolean {
   try {
-    const { values } = readShare(share);
-    const fits = values.length === secretLength;
+    const { x, values } = readShare(share);
     values.fill(0);
-    return fits;
+    return x === index + 1 && values.length === secretLength;
   } catch {
     return false;
   }

@@ -61,6 +61,11 @@ export function jobUnderWay(read: Pick<Reader, 'selectFrom'>, hsmId: string): Pr
   return read.selectFrom('backup_jobs').selectAll().where('hsm_id', '=', hsmId).where('status', '=', 'InProgress').executeTakeFirst();
 }
 
+/** Whether a job of any HSM is under way. */
+export async function anyJobUnderWay(read: Pick<Reader, 'selectFrom'>): Promise<boolean> {
+  return (await read.selectFrom('backup_jobs').select('id').where('status', '=', 'InProgress').executeTakeFirst()) !== undefined;
+}
+
 export function jobNamed(read: Pick<Reader, 'selectFrom'>, id: string): Promise<JobRow | undefined> {
   return read.selectFrom('backup_jobs').selectAll().where('id', '=', id).executeTakeFirst();
 }

@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { before, test } from 'node:test';
 import type { Method } from '../../../src/core/route.ts';
+import { readWrappingCertificate } from '../../../src/crypto/security-domain/certificate.ts';
 import { decodeDomain } from '../../../src/crypto/security-domain/content.ts';
 import { openSecurityDomain, readSecurityDomain } from '../../../src/crypto/security-domain/file.ts';
+import { rewrap } from '../../../src/crypto/security-domain/offline.ts';
 import { markDownloaded, returnUnconfirmed } from '../../../src/hsm/pool.ts';
 import { custodianOf, jwk, makePair, type Pair } from '../security-domain/ceremony.ts';
 import { type Answer, type Asked, administrator, type Estate, openEstate, person } from './estate.ts';
@@ -200,6 +202,25 @@ test('of two downloads at once that would activate an HSM, one is given the file
   await estate.provision('contoso');
   const answers = await Promise.all([download(estate), download(estate)]);
   assert.deepEqual(answers.map(({ status }) => status).sort(), [202, 409]);
+});
+
+test('after an upload the exchange key is gone, for good, and the HSM has the domain of the file', async (t) => {
+  const estate = await openEstate(t);
+  const lost = await estate.provision('contoso');
+  const file = readSecurityDomain((await download(estate)).body.value);
+  const id = await estate.provision('fabrikam');
+  const { transfer_key } = (await estate.ask('GET', '/securitydomain/upload', { at: 'fabrikam' })).body;
+  const rows = () => estate.parts.read.selectFrom('exchange_keys').selectAll().execute();
+  assert.equal((await rows()).length, 1);
+  const exchange = readWrappingCertificate(JSON.parse(transfer_key), 'The exchange key');
+  const value = rewrap(file, pairs.slice(1).map(custodianOf), exchange);
+  const upload = () => estate.ask('POST', '/securitydomain/upload', { at: 'fabrikam', body: { value } });
+  const answers = await Promise.all([upload(), upload()]);
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [202, 409], 'of two at once one wins');
+  assert.deepEqual(await rows(), []);
+  const domainOf = (hsm: string) => estate.parts.read.selectFrom('hsms').select('domain_id').where('id', '=', hsm).executeTakeFirst();
+  assert.deepEqual(await domainOf(id), await domainOf(lost));
+  assert.equal((await upload()).code, 'Conflict');
 });
 
 test('an HSM that took over another domain while its file was being made gives no file of the old one', async (t) => {
