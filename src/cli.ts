@@ -23,6 +23,7 @@ usage: ./strongroom [--data DIR] COMMAND …
   ceremony …                 walks custodians and witnesses through it: begin, finish, recover, verify
   root-key …                 the root key: create, status, rotate
   unseal                     gives a sealed service the passphrase of its root key
+  backup verify BACKUP       looks at a backup of an HSM where no service is
   snapshot FOLDER            a copy of the whole service, while it runs; verify and restore
   store copy FROM TO         a stopped service from its data folder to a PostgreSQL database, or back
   accept-database            says that a database which the service refuses is the right one
@@ -60,6 +61,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   'root-key':  rootKey,
   unseal,
+  backup: async (args) => {
+    const { BACKUP_HELP, runBackup } = await import('./rehearsal/backup-command.ts');
+    return asksForHelp(args) ? print(BACKUP_HELP) : runBackup(args);
+  },
   snapshot: async (args, data) => {
     const { runSnapshot, SNAPSHOT_HELP } = await import('./operator/snapshot-command.ts');
     return asksForHelp(args) ? print(SNAPSHOT_HELP) : runSnapshot(withData(args, data), (await import('./core/version.ts')).VERSION);

@@ -22,6 +22,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   hsm: ['core', 'store', 'types of crypto'],
   shell: ['core'],
   ceremony: ['core', 'crypto', 'terminal', 'types of shell'],
+  rehearsal: ['core', 'crypto', 'hsm', 'ceremony', 'terminal', 'shell', 'types of store', 'connection-file.ts'],
   terminal: [],
   operator: ['core', 'crypto', 'store', 'audit', 'door', 'hsm', 'identity', 'terminal', 'config.ts'],
 };
@@ -46,6 +47,7 @@ const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
     'shell',
     'operator',
     'ceremony',
+    'rehearsal',
     'main.ts',
     'compile-cache.ts',
     'config.ts',

@@ -75,6 +75,8 @@ suite('backups by cmdlets, into a folder, and by themselves', () => {
     assert.ok(address.startsWith(`${uri()}/mhsm-${HSM}-`), address);
     await good(`Remove-AzKeyVaultKey -HsmName ${HSM} -Name k -Force; Remove-AzKeyVaultKey -HsmName ${HSM} -Name k -InRemovedState -Force`);
     const [name = ''] = address.split('/').slice(-1);
+    const tried = await good(`Test-StrongroomBackup -HsmName ${HSM} -StorageContainerUri "${uri()}" -BackupFolder "${name}"`);
+    assert.equal(tried, 'The backup is whole and can be restored: 1 keys with 1 versions.');
     await good(`Restore-AzKeyVault -HsmName ${HSM} -StorageContainerUri "${uri()}" -BackupFolder "${name}" -KeyName k`);
     assert.equal((await house.hsm(HSM, 'GET', '/keys/k')).status, 200);
     const again = await ran(`Restore-AzKeyVault -HsmName ${HSM} -StorageContainerUri "${uri()}" -BackupFolder "${name}" -KeyName k`);

@@ -17,7 +17,7 @@ import {
 import { addGroupMember, getGroup, getGroupMember, newGroup, removeGroup, removeGroupMember } from './ad-group.ts';
 import { newUser, removeUser, revokeSignInSession, updateUser } from './ad-user.ts';
 import { getAudit } from './audit.ts';
-import { backupHsm, restoreHsm } from './backup.ts';
+import { backupHsm, restoreHsm, testBackup } from './backup.ts';
 import { getBackupSchedule, removeBackupSchedule, setBackupSchedule } from './backup-schedule.ts';
 import { getServicePrincipal, getUser } from './directory.ts';
 import { getKey, removeKey, undoKeyRemoval, updateKey } from './key.ts';
@@ -58,7 +58,7 @@ export const cmdlets: readonly Cmdlet<Session>[] = [
   ...[getRoleDefinition, newRoleDefinition, removeRoleDefinition, newRoleAssignment, getRoleAssignment, removeRoleAssignment, getAccess],
   getAudit,
   ...[getSetting, updateSetting],
-  ...[backupHsm, restoreHsm, setBackupSchedule, getBackupSchedule, removeBackupSchedule],
+  ...[backupHsm, restoreHsm, testBackup, setBackupSchedule, getBackupSchedule, removeBackupSchedule],
   ...[addKey, getKey, updateKey, removeKey, undoKeyRemoval],
   ...[invokeKeyOperation, getRandomNumber],
   ...[invokeKeyRotation, getKeyRotationPolicy, setKeyRotationPolicy, backupKey, restoreKey],

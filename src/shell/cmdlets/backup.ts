@@ -78,3 +78,29 @@ export const restoreHsm = define({
     return args.PassThru ? true : undefined;
   },
 });
+
+export const testBackup = define({
+  name: 'Test-StrongroomBackup',
+  synopsis: 'Reads a backup from beginning to end, as a restore into this managed HSM would, and changes nothing.',
+  description:
+    'It says whether an HSM of this security domain wrote all of it, and whether every key in it opens. The HSM goes on answering.',
+  parameters: {
+    ...storageRows,
+    BackupFolder: { type: 'string', mandatory: true, help: "The backup's folder, or the address that Backup-AzKeyVault put out." },
+  },
+  parameterSets: storageSets('BackupFolder'),
+  examples: [
+    {
+      code: 'Test-StrongroomBackup -HsmName contoso -StorageContainerUri "https://account.blob.core.windows.net/backups" -SasToken $sas -BackupFolder "mhsm-contoso-2026010203040506"',
+      text: 'Tries a backup.',
+    },
+  ],
+  outputs: 'String',
+  async run(context, args) {
+    const hsm = hsmNamed(args);
+    const place = await hsmPlace(context, hsm);
+    const body = { sasTokenParameters: storageOf(args), folderToRestore: args.BackupFolder };
+    const started = await call(context, place, 'PUT', '/prerestore', { body });
+    return textAt((await completed(context, place, started, `reading ${args.BackupFolder}`)).json, 'statusDetails');
+  },
+});
