@@ -76,13 +76,12 @@ export class Follower {
     this.#isStopped = true;
     this.#stopping.resolve();
     this.#wake.resolve();
-    const late = setTimeout(() => {
-      this.#isLate = true;
-      // What is under way ends with an error.
-      this.#parts.sink.close().catch(() => undefined);
-    }, CLOSE_WITHIN);
-    await this.#running;
-    clearTimeout(late);
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, CLOSE_WITHIN);
+    await Promise.race([this.#running, late.promise]);
+    clearTimeout(timer);
+    this.#isLate = true;
+    // What is still under way ends with an error, or is left: it will be delivered again.
     await this.#parts.sink.close();
     await this.#parts.keep(this.#position);
   }
