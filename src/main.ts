@@ -1,7 +1,7 @@
 // Puts the house together: config → store → crypto → rooms → doors. The only file that knows every room. Its thread owns what there must be one of:
 // the writer of the store, the schedules, the certificate authority, the port for health and metrics.
 
-import { chmod, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
@@ -70,6 +70,7 @@ import { lockFolder } from './store/folder-lock.ts';
 import type { StorePlace } from './store/open.ts';
 import { diskTrouble } from './store/storage-errors.ts';
 import type { Reader, Store } from './store/store.ts';
+import { writeFileWhole } from './terminal/files.ts';
 
 /** What every room is built from; `write` is there on this thread alone. */
 export interface HouseParts {
@@ -577,15 +578,6 @@ async function keepFile(file: string, text: string): Promise<void> {
 }
 
 /** Whole or not at all, for its owner alone. */
-async function writePrivate(file: string, text: string): Promise<void> {
-  const draft = `${file}.${process.pid}`;
-  const handle = await open(draft, 'w', 0o600);
-  try {
-    await handle.chmod(0o600);
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(draft, file);
+function writePrivate(file: string, text: string): Promise<void> {
+  return writeFileWhole(file, text, { mode: 0o600, replace: true });
 }

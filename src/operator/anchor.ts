@@ -4,7 +4,7 @@
 //   stopped: the file must be, byte for byte, what it was at the stop (up to 64 MB; of a larger one its size, beginning and end)
 //   killed:  the file must be whole, and from the last run or the start that was cut off
 
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import type { RootKeys } from '../crypto/root-keys.ts';
@@ -67,6 +67,7 @@ export async function openAnchoredStore(dataFolder: string, rootKeys: RootKeys, 
   const before = await provenGeneration(dataFolder, rootKeys);
   let said: Said = { generation: before, stopped: null };
   const remark = (): Promise<void> => writeAnchor(dataFolder, rootKeys, said);
+  await sweepDrafts(dataFolder);
   // In this order: what a kill leaves between two of these is one of the two generations that the next start takes.
   await remark();
   const store = await openEmbeddedStore(dataFolder, options);
@@ -150,6 +151,12 @@ async function readAnchor(dataFolder: string, rootKeys: RootKeys): Promise<Said 
     throw refused(dataFolder, `its anchor, '${anchorFile(dataFolder)}', is not one that this service wrote`);
   }
   return parsed.output;
+}
+
+/** What a kill left of an anchor that was being written. */
+async function sweepDrafts(dataFolder: string): Promise<void> {
+  const drafts = (await readdir(dataFolder)).filter((name) => /^strongroom\.anchor\.[0-9a-f]{12}\.new$/.test(name));
+  for (const name of drafts) await rm(join(dataFolder, name), { force: true });
 }
 
 async function textOfAnchor(dataFolder: string): Promise<string | undefined> {

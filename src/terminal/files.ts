@@ -1,5 +1,6 @@
 // Files that people name: read whole and bounded, written whole and on disk, and never over something that is there unless that was asked for.
 
+import { randomBytes } from 'node:crypto';
 import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -35,7 +36,7 @@ export async function writeFileWhole(
   data: string | Uint8Array,
   { mode = 0o644, replace = false }: { readonly mode?: number; readonly replace?: boolean } = {},
 ): Promise<void> {
-  const draft = `${path}.${process.pid}.new`;
+  const draft = `${path}.${randomBytes(6).toString('hex')}.new`;
   try {
     const file = await open(draft, 'wx', mode);
     try {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, open, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, open, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -71,6 +71,9 @@ test('what the service left, stopped or killed, it takes again', async (t) => {
   assert.equal(await valueIn(copy), 'three');
   assert.equal(await valueIn(copy), 'three');
   assert.equal((await stat(anchorFile(copy))).mode & 0o777, 0o600);
+  await writeFile(`${anchorFile(copy)}.0123456789ab.new`, 'half an anchor, from a kill');
+  assert.equal(await valueIn(copy), 'three');
+  assert.deepEqual((await readdir(copy)).sort(), ['strongroom.anchor', 'strongroom.db']);
 });
 
 /** What happens to a folder between a stop and the next start, and the reason that the operator is given. */
