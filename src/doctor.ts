@@ -9,6 +9,7 @@ import { request } from 'node:https';
 import { parseArgs } from 'node:util';
 import { type ConnectionFile, connectionFileIn, dataFolderOf, readConnectionFile } from './connection-file.ts';
 import { type Clock, systemClock } from './core/clock.ts';
+import { tellService } from './operator/control-file.ts';
 
 export interface Finding {
   readonly name: string;
@@ -49,6 +50,12 @@ export async function runDoctor(patient: Patient): Promise<readonly Finding[]> {
   await note('openssl', false, () => checkOpenssl(patient));
   await note('data folder', true, () => checkFolder(patient));
   await note('localhost', true, () => checkLoopback(patient, ['localhost'], 'add to /etc/hosts: 127.0.0.1 localhost'));
+  if (await isSealed(patient.dataFolder)) {
+    await note('service', true, () =>
+      broken('it is sealed: it waits for the passphrase of its root key', [`./strongroom unseal --data ${patient.dataFolder}`]),
+    );
+    return findings;
+  }
   const connection = await readConnectionFile(patient.dataFolder).catch((error: Error) => error);
   if (connection instanceof Error) {
     await note('service', true, () => broken(connection.message, [startLine(patient.dataFolder)]));
@@ -162,6 +169,11 @@ async function checkAuthority(patient: Patient, { caFile, caBundleFile }: Connec
   } catch (error) {
     return broken(`the certificate authority cannot be read: ${messageOf(error)}`, ['restart the service on that folder']);
   }
+}
+
+async function isSealed(dataFolder: string): Promise<boolean> {
+  const answer = await tellService(dataFolder, 'status').catch(() => undefined);
+  return typeof answer === 'object' && answer !== null && 'state' in answer && answer.state === 'sealed';
 }
 
 async function checkService({ dataFolder }: Patient, connection: ConnectionFile): Promise<Verdict> {

@@ -184,7 +184,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     throw portTaken(cause, config.managementPort, '127.0.0.1', '--management-port');
   });
   cleanup.push(() => management.close());
-  const commands: Commands = new Map();
+  const commands: Commands = new Map([['status', async () => ({ state })]]);
   const control = await openControlChannel(config.dataFolder, commands);
   cleanup.push(() => control.close());
   await writePrivate(controlFileIn(config.dataFolder), controlNote(control.socket));

@@ -38,7 +38,7 @@ const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'connection-file.ts': ['core'],
   'connect.ts': ['core', 'shell', 'connection-file.ts'],
   'audit-command.ts': ['audit', 'core', 'store', 'connection-file.ts', 'config.ts'],
-  'doctor.ts': ['core', 'shell', 'connection-file.ts'],
+  'doctor.ts': ['core', 'shell', 'operator', 'connection-file.ts'],
   'quickstart.ts': ['core', 'shell', 'connection-file.ts', 'config.ts'],
   'byok.ts': ['core', 'crypto', 'shell', 'terminal'],
   'verify-attestation.ts': ['core', 'terminal', 'connection-file.ts'],

@@ -143,6 +143,8 @@ suite('a service whose root key is locked', () => {
     const login = await ask(`${at}/common/oauth2/v2.0/token`, 'POST');
     assert.deepEqual([login.status, login.json.error], [503, 'temporarily_unavailable']);
     assert.equal(said, '', 'it is not ready, and says nothing on stdout');
+    const doctor = await command(folder, 'doctor');
+    assert.match(doctor.stdout, /it is sealed: it waits for the passphrase[\s\S]*strongroom unseal --data/);
 
     started.kill('SIGTERM');
     assert.deepEqual(await once(started, 'exit'), [0, null], 'a sealed service stops when it is told to');
