@@ -16,6 +16,10 @@ export { UsageError } from './terminal/usage-error.ts';
 
 export interface Config {
   readonly dataFolder: string;
+  /** What this node is called, in its audit chain. */
+  readonly node: string;
+  /** Whether it waits where another service has the store, to go on when that one ends. */
+  readonly isStandby: boolean;
   readonly store: StoreAddress;
   readonly rootKeyFile: string;
   /** Where the passphrase of a locked root key is; undefined: somebody gives it to the running service. */
@@ -107,6 +111,8 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   'backup-private-host': { value: 'HOST[:PORT]', environment: 'STRONGROOM_BACKUP_PRIVATE_HOSTS', default: 'none', says: 'A storage host that backups may go to although it is at a private or loopback address; may be given more than once.', multiple: true },
   'backup-ca':           { value: 'FILE',  environment: 'STRONGROOM_BACKUP_CA',           default: 'the public ones', says: 'Certificate authorities (PEM) of storage hosts, besides the public ones.' },
   'backup-timeout':      { value: 'SECONDS', environment: 'STRONGROOM_BACKUP_TIMEOUT',    default: '60',         says: 'How long one request to a storage host may take: it carries 4 MB.' },
+  node:              { value: 'NAME',   environment: 'STRONGROOM_NODE',            default: 'node-1',               says: 'What this node is called, and its audit chain; each data folder of one store has its own.' },
+  standby:           { value: 'on|off', environment: 'STRONGROOM_STANDBY',         default: 'off',                  says: 'Whether this node waits while another service has the PostgreSQL database, and takes over when that one ends; off refuses to start.' },
   store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: `A PostgreSQL database to keep the store in: ${STORE_FORM}. Its password is given in this variable, in $PGPASSWORD or in the password file, never as an argument.` },
 };
 
@@ -119,6 +125,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
   };
   const values = (name: keyof typeof SETTINGS): readonly string[] | undefined =>
     given[name] ?? environment[SETTINGS[name]?.environment ?? '']?.split(',').filter((part) => part !== '');
+  const store = storeOf(given.store?.at(-1), environment.STRONGROOM_STORE);
   const hosts = values('host');
   const port = portOf('port', value('port') ?? '8443');
   const dataFolder = dataFolderOf(given.data?.at(-1), environment);
@@ -127,7 +134,9 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     throw new UsageError('--imds: identities are given out on a port of their own; name it with --identity-port');
   return {
     dataFolder,
-    store: storeOf(given.store?.at(-1), environment.STRONGROOM_STORE),
+    node: nodeOf(value('node') ?? 'node-1'),
+    isStandby: standbyOf(isOn('standby', value('standby') ?? 'off'), store, value('node')),
+    store,
     rootKeyFile: resolve(value('root-key') ?? join(dataFolder, 'root.key')),
     rootKeyPassphrase: passphrase === undefined ? undefined : parseSecretSource(passphrase, '--root-key-passphrase'),
     port,
@@ -198,6 +207,19 @@ export function storeOf(flag: string | undefined, variable: string | undefined):
       '--store: every account of this machine sees the arguments; give the password in $PGPASSWORD, in the password file ($PGPASSFILE), or the whole address in $STRONGROOM_STORE',
     );
   return address;
+}
+
+function nodeOf(text: string): string {
+  if (!/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/.test(text))
+    throw new UsageError(`--node ${text}: up to 32 lower-case letters, digits and hyphens between them`);
+  return text;
+}
+
+function standbyOf(isStandby: boolean, store: StoreAddress, node: string | undefined): boolean {
+  if (isStandby && store.engine === 'embedded')
+    throw new UsageError('--standby: a database in the data folder has one service; name a PostgreSQL database with --store');
+  if (isStandby && node === undefined) throw new UsageError('--standby: each node of a store has a name of its own; give it with --node');
+  return isStandby;
 }
 
 function pathOf(text: string | undefined): string | undefined {

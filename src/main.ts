@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import { openEvents } from './audit/event.ts';
-import { auditFolder, CHAIN } from './audit/folder.ts';
+import { auditFolder } from './audit/folder.ts';
 import { Gate } from './audit/gate.ts';
 import { auditFigures, auditNotes } from './audit/health.ts';
 import { type Audit, openAudit } from './audit/open-audit.ts';
@@ -62,9 +62,11 @@ import { managementRoom } from './management/room.ts';
 import { sweepManagement } from './management/sweep.ts';
 import { openServiceStore, refuseStrayLog } from './operator/anchor.ts';
 import { controlFileIn, controlNote, removeControlFile } from './operator/control-file.ts';
+import { refuseOthersName } from './operator/node-name.ts';
 import { openRootKeyChange } from './operator/root-key-change.ts';
 import { openRootKeys } from './operator/root-key-opening.ts';
-import { openSealed, type SealedDoor, unsealed } from './operator/sealed.ts';
+import { openSealed, type SealedDoor, Stopped, unsealed } from './operator/sealed.ts';
+import { shareAuthority } from './operator/shared-authority.ts';
 import { snapshotMarks } from './operator/snapshot.ts';
 import { lockFolder } from './store/folder-lock.ts';
 import type { StorePlace } from './store/open.ts';
@@ -102,6 +104,7 @@ export function buildRooms(parts: HouseParts): readonly Room[] {
 
 /** What a worker thread is started with. */
 export interface WorkerData extends StorePlace {
+  readonly node: string;
   readonly rootKeys: SharedArrayBuffer;
   readonly versions: SharedArrayBuffer;
   readonly clockOffset: SharedArrayBuffer;
@@ -167,7 +170,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   cleanup.push(() => lock.release());
   runSelfTests();
   // Certificates are judged by other machines' clocks, which nobody moves.
-  const authority = await openAuthority(config.dataFolder, systemClock);
+  let authority = await openAuthority(config.dataFolder, systemClock);
   const crew: Crew = { peers: new Set(), committed: [] };
   let state: ReturnType<ManagementAnswers['state']> = 'starting';
   let audit: Audit | undefined;
@@ -200,12 +203,22 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   });
   state = 'starting';
   cleanup.push(() => rootKeys.close());
+  const fallen = Promise.withResolvers<Error>();
   const store = await openServiceStore(config, rootKeys, {
     versions,
+    turn: config.isStandby
+      ? () => {
+          state = 'standby';
+          log.info('another service has the store; this one waits for its end');
+          return stopped(options.stop);
+        }
+      : undefined,
+    lost: fallen.resolve,
     committed: (tags) => tellOfCommit(crew, tags),
     copied: (copy) => log.warn({ copy }, 'the database had an older schema; this copy of it was made before it was changed'),
   });
   cleanup.push(() => store.close());
+  state = 'starting';
   const crypto = openCryptoModule({ rootKey: rootKeys });
   cleanup.push(() => crypto.close());
   crew.committed.push((tags) => freeKeys(crypto, tags));
@@ -215,6 +228,10 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   cleanup.push(() => rootKey.close());
   commands.set('root-key/rotate', (command) => rootKey.rotate(command));
   commands.set('snapshot/marks', async ({ body }) => snapshotMarks(rootKeys, body.toString('utf8')));
+  if (config.store.engine === 'postgres' && (await shareAuthority(config.dataFolder, store, crypto))) {
+    authority = await openAuthority(config.dataFolder, systemClock);
+    log.info('the certificate authority is that of the store now');
+  }
   await returnUnconfirmed(store.write);
   const evidence = openEvidence(crypto, systemClock);
   const signing = { read: store.read, write: store.write, evidence, clock: systemClock };
@@ -229,13 +246,13 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const shared = {
     issuers,
     dataFolder: config.dataFolder,
+    node: config.node,
     store: config.store,
     rootKeys: rootKeys.shared,
     versions: sharedVersions,
     clockOffset,
     auditGate,
   };
-  const fallen = Promise.withResolvers<Error>();
   for (let attempt = 1; ; attempt += 1) {
     const port = sealedDoor?.port ?? (await claimPort(config));
     const urls = urlsFor(config.domain, port);
@@ -249,14 +266,16 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       versions,
       issuerKeys,
       signers: openSigners(evidence, signerFor),
-      records: auditGate === undefined ? undefined : recordsReader(auditFolder(config.dataFolder), CHAIN, new Gate(auditGate)),
+      records: auditGate === undefined ? undefined : recordsReader(auditFolder(config.dataFolder), config.node, new Gate(auditGate)),
     };
     const tenant = await openTenant(parts);
     const { tenantId } = tenant;
     if (auditGate !== undefined && audit === undefined) {
+      if (config.store.engine === 'postgres') await refuseOthersName(store.read, config.node, auditFolder(config.dataFolder));
       const { sinks, retentionDays } = config.audit;
       const opened = await openAudit({
         dataFolder: config.dataFolder,
+        chain: config.node,
         store,
         secrets: crypto,
         clock,
@@ -334,6 +353,12 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       },
     };
   }
+}
+
+/** Rejects when nobody wants the service any more. */
+async function stopped(stop: Promise<void> = new Promise(() => undefined)): Promise<never> {
+  await stop;
+  throw new Stopped('the service was stopped before its turn came');
 }
 
 async function undo(cleanup: (() => unknown)[]): Promise<void> {

@@ -3,7 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
 import { openEvents } from './audit/event.ts';
-import { auditFolder, CHAIN } from './audit/folder.ts';
+import { auditFolder } from './audit/folder.ts';
 import { Gate } from './audit/gate.ts';
 import { openPlaces } from './audit/places.ts';
 import { recordsReader } from './audit/read-records.ts';
@@ -63,7 +63,7 @@ const main = peer(parentPort, {
     const issuerKeys = openIssuerKeys(jsonOverHttps(data.attestation), clock);
     const outside = openOutsideIssuers({ issuers: data.issuers, keySetOf, clock, versions });
     const { auditGate, dataFolder } = data;
-    const records = auditGate === undefined ? undefined : recordsReader(auditFolder(dataFolder), CHAIN, new Gate(auditGate));
+    const records = auditGate === undefined ? undefined : recordsReader(auditFolder(dataFolder), data.node, new Gate(auditGate));
     const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId, issuerKeys, signers, outside, records };
     door = openDoor({
       rooms: buildRooms(parts),

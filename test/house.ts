@@ -61,7 +61,9 @@ const judge = isThere ? openJudge() : undefined;
 const ARM_VERSION = '2024-11-01';
 const HSM_VERSION = '7.5';
 
-export async function openHouse(settings: { readonly workers?: number; readonly flags?: readonly string[] } = {}): Promise<House> {
+export async function openHouse(
+  settings: { readonly workers?: number; readonly flags?: readonly string[]; readonly environment?: NodeJS.ProcessEnv } = {},
+): Promise<House> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-house-'));
   const dataFolder = join(folder, 'data');
   const clockOffset = newClockOffset();
@@ -80,7 +82,7 @@ export async function openHouse(settings: { readonly workers?: number; readonly 
     'error',
     ...(settings.flags ?? []),
   ];
-  let environment = await storeForTests();
+  let environment = settings.environment ?? (await storeForTests());
   let service: Service = await startService(readConfig(flags, environment), { clockOffset });
   let ca = readFileSync(service.connection.caFile);
 
@@ -188,7 +190,11 @@ export async function openHouse(settings: { readonly workers?: number; readonly 
       await service.close();
       agent.destroy();
       tokens.clear();
-      environment = (await meanwhile?.()) ?? environment;
+      if (meanwhile !== undefined) {
+        environment = await meanwhile();
+        agent.destroy();
+        tokens.clear();
+      }
       service = await startService(readConfig(flags, environment), { clockOffset });
       ca = readFileSync(service.connection.caFile);
     },

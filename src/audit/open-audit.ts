@@ -9,7 +9,7 @@ import type { Tag, Versions } from '../core/coherence.ts';
 import type { Store } from '../store/store.ts';
 import { type Changes, openChanges } from './changes.ts';
 import { openEvents, ownEventText } from './event.ts';
-import { auditFolder, CHAIN } from './folder.ts';
+import { auditFolder } from './folder.ts';
 import type { SinkState } from './follower.ts';
 import { openFollowers } from './followers.ts';
 import { Gate } from './gate.ts';
@@ -32,6 +32,8 @@ const EXPIRE_FIRST = 1000;
 
 export interface AuditParts {
   readonly dataFolder: string;
+  /** Of this node; every node of one service has its own. */
+  readonly chain: string;
   readonly store: Pick<Store, 'read' | 'write'>;
   readonly secrets: Secrets;
   readonly clock: Clock;
@@ -66,7 +68,7 @@ export interface AuditState {
 }
 
 export async function openAudit(parts: AuditParts): Promise<Audit> {
-  const { dataFolder, store, clock, log, tenantId } = parts;
+  const { dataFolder, chain, store, clock, log, tenantId } = parts;
   const folder = auditFolder(dataFolder);
   const sinks = await openSinks(parts);
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -78,7 +80,7 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
   if (broken !== undefined) log.error({ broken }, 'the audit chain is not as it was written; ./strongroom audit verify says more');
   const ledger = new Ledger({
     folder,
-    chain: CHAIN,
+    chain,
     start,
     broken,
     signingKey,
@@ -89,25 +91,25 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
     segmentBytes: SEGMENT_BYTES,
     ownEvent: (operation, properties) => ownEventText(tenantId, clock.now(), operation, properties),
     signed: (head) => {
-      keepHead(store, head).catch((error: unknown) => log.warn({ err: error }, 'how far the audit came could not be noted'));
+      keepHead(store, chain, head).catch((error: unknown) => log.warn({ err: error }, 'how far the audit came could not be noted'));
     },
   });
   await ledger.open();
   const events = openEvents({ tenantId, clock, placeAt: openPlaces(store.read, parts.versions, parts.hsmsTag) });
-  const changes = openChanges({ store, chain: CHAIN, ledger, gate, clock, events });
+  const changes = openChanges({ store, chain, ledger, gate, clock, events });
   const append = (lines: readonly string[]): Promise<void> => ledger.append(lines);
-  await settleChanges({ read: store.read, folder, chain: CHAIN, events, append }).then(changes.arrived, (error: unknown) =>
+  await settleChanges({ read: store.read, folder, chain, events, append }).then(changes.arrived, (error: unknown) =>
     log.error({ err: error }, 'records of changes wait in the store; the next start tries to bring them into the chain again'),
   );
-  const followers = await openFollowers({ sinks, folder, chain: CHAIN, ledger, store, clock, log });
+  const followers = await openFollowers({ sinks, folder, chain, ledger, store, clock, log });
   const expiry = expireEvery(EXPIRE_EVERY, async () => {
     if (parts.retentionDays === 0) return;
     const before = clock.now() - parts.retentionDays * DAY;
     const say = (operation: string, properties: Readonly<Record<string, unknown>>): Promise<void> =>
       append([ownEventText(tenantId, clock.now(), operation, properties)]);
     try {
-      await removeExpired({ folder, chain: CHAIN, before, say });
-      if (parts.sinks.some(({ kind }) => kind === 'database')) await forgetRows(store, CHAIN, before);
+      await removeExpired({ folder, chain, before, say });
+      if (parts.sinks.some(({ kind }) => kind === 'database')) await forgetRows(store, chain, before);
     } catch (error) {
       log.warn({ err: error }, 'old audit segments could not be removed; it will be tried again');
     }
@@ -123,7 +125,7 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
       await expiry.stop();
       await ledger.close();
       await followers.close();
-      await Promise.all([changes.sweep(), keepHead(store, ledger.head)]).catch((error: unknown) =>
+      await Promise.all([changes.sweep(), keepHead(store, chain, ledger.head)]).catch((error: unknown) =>
         log.warn({ err: error }, 'how far the audit came could not be noted'),
       );
     },
@@ -131,10 +133,10 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
 }
 
 /** Loaded where there are any: they bring TLS and datagrams along. */
-async function openSinks({ sinks, store, sinkFiles }: AuditParts): Promise<readonly Sink[]> {
+async function openSinks({ sinks, store, chain, sinkFiles }: AuditParts): Promise<readonly Sink[]> {
   if (sinks.length === 0) return [];
   const { openSink } = await import('./sinks/open-sink.ts');
-  return Promise.all(sinks.map((sink) => openSink(sink, { store, chain: CHAIN, files: sinkFiles })));
+  return Promise.all(sinks.map((sink) => openSink(sink, { store, chain, files: sinkFiles })));
 }
 
 /** The first time soon after the start, without holding it up. */
@@ -154,15 +156,15 @@ function expireEvery(milliseconds: number, round: () => Promise<void>): { stop()
   };
 }
 
-async function endOfChain({ store, clock }: AuditParts, folder: string, signingKey: SigningKey, reserve: Reserve): Promise<End> {
+async function endOfChain({ store, chain, clock }: AuditParts, folder: string, signingKey: SigningKey, reserve: Reserve): Promise<End> {
   const known = await store.read
     .selectFrom('audit_chains')
     .select(['sequence', 'hash', 'segment'])
-    .where('chain', '=', CHAIN)
+    .where('chain', '=', chain)
     .executeTakeFirst();
   const keys = new Map([[signingKey.kid, createPublicKey(signingKey.publicPem)]]);
   const now = new Date(clock.now()).toISOString();
-  const find = (): Promise<End> => findEnd({ folder, chain: CHAIN, known, keys, signingKey, now });
+  const find = (): Promise<End> => findEnd({ folder, chain, known, keys, signingKey, now });
   try {
     return await find();
   } catch (error) {
@@ -172,11 +174,11 @@ async function endOfChain({ store, clock }: AuditParts, folder: string, signingK
   }
 }
 
-async function keepHead(store: Pick<Store, 'write'>, head: Head): Promise<void> {
+async function keepHead(store: Pick<Store, 'write'>, chain: string, head: Head): Promise<void> {
   await store.write((writer) =>
     writer
       .insertInto('audit_chains')
-      .values({ chain: CHAIN, ...head })
+      .values({ chain, ...head })
       .onConflict((conflict) => conflict.column('chain').doUpdateSet(head))
       .execute(),
   );

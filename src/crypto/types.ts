@@ -46,6 +46,7 @@ export type SecretPurpose =
   | 'evidence-authority'
   | 'evidence-signer'
   | 'backup-token'
+  | 'certificate-authority'
   | 'sign-in form'
   | 'root-key';
 

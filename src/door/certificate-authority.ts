@@ -10,6 +10,8 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
 import { type Lifetime, loadX509, serialNumber, validity } from '../core/x509.ts';
 
+const KEY_FILE = 'ca-key.pem';
+const CERTIFICATE_FILE = 'ca.pem';
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const AUTHORITY_DAYS = 3653;
@@ -45,8 +47,8 @@ export interface Authority {
  * Throws an Error for the operator when one of its two files is missing, unreadable, expired or not the other's.
  */
 export async function openAuthority(dataDir: string, clock: Clock): Promise<Authority> {
-  const keyFile = join(dataDir, 'ca-key.pem');
-  const caFile = join(dataDir, 'ca.pem');
+  const keyFile = join(dataDir, KEY_FILE);
+  const caFile = join(dataDir, CERTIFICATE_FILE);
   const caBundleFile = join(dataDir, 'ca-bundle.pem');
 
   const [keyText, certificateText] = await Promise.all([readIfThere(keyFile), readIfThere(caFile)]);
@@ -75,6 +77,27 @@ export async function openAuthority(dataDir: string, clock: Clock): Promise<Auth
   }
 
   return { certificate: certificate.toString(), caFile, caBundleFile, leaf, caBundle: () => bundle };
+}
+
+/** The two files of an authority, PEM. */
+export interface AuthorityFiles {
+  readonly key: string;
+  readonly certificate: string;
+}
+
+/** As they are in a data folder whose authority was opened. */
+export async function readAuthority(dataDir: string): Promise<AuthorityFiles> {
+  const [key, certificate] = await Promise.all([
+    readFile(join(dataDir, KEY_FILE), 'utf8'),
+    readFile(join(dataDir, CERTIFICATE_FILE), 'utf8'),
+  ]);
+  return { key, certificate };
+}
+
+/** Puts another authority in the place of a folder's own. What a kill leaves between the two files is refused by the next start, and not used. */
+export async function installAuthority(dataDir: string, { key, certificate }: AuthorityFiles): Promise<void> {
+  await writeWhole(join(dataDir, KEY_FILE), key, 0o600);
+  await writeWhole(join(dataDir, CERTIFICATE_FILE), certificate, 0o644);
 }
 
 const HSM_NAME = /^(?=.{3,24}$)[a-z](?:[a-z0-9]|-[a-z0-9])+$/;

@@ -6,10 +6,10 @@ import { type LoopbackPort, listenOnLoopback } from './loopback.ts';
 
 export interface ManagementAnswers {
   /**
-   * `ready` when requests are being served now; `sealed` when the service waits for the passphrase of its root key; `unrecorded` while operations are
-   * refused because they could not be recorded.
+   * `ready` when requests are being served now; `sealed` when the service waits for the passphrase of its root key; `standby` while it waits for the end of
+   * another that has the store; `unrecorded` while operations are refused because they could not be recorded.
    */
-  state(): 'starting' | 'sealed' | 'ready' | 'unrecorded' | 'stopping';
+  state(): 'starting' | 'sealed' | 'standby' | 'ready' | 'unrecorded' | 'stopping';
   /** What is no reason to send requests elsewhere and should be looked at, a line each. */
   notes(): readonly string[];
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
@@ -34,7 +34,7 @@ const PAGES: ReadonlyMap<string, Read> = new Map<string, Read>([
 
 function readiness(answers: ManagementAnswers): Page {
   const state = answers.state();
-  const first = state === 'ready' || state === 'sealed' || state === 'unrecorded' ? state : 'not ready';
+  const first = state === 'starting' || state === 'stopping' ? 'not ready' : state;
   return { status: state === 'ready' ? 200 : 503, type: TEXT, text: [first, ...answers.notes()].map((line) => `${line}\n`).join('') };
 }
 

@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import type { RootKeys } from '../crypto/root-keys.ts';
 import { isMarked, marksOf } from '../crypto/root-mac.ts';
-import { databaseExists, databaseFile, type EmbeddedOptions, openEmbeddedStore, peekMeta } from '../store/embedded.ts';
+import { databaseExists, databaseFile, openEmbeddedStore, peekMeta } from '../store/embedded.ts';
 import { factsOf, hasLog, isSmall, structuralDamage, visibleDamage } from '../store/inspect.ts';
 import { writeMeta } from '../store/meta.ts';
 import { openStore, type StorePlace } from '../store/open.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, StoreOptions } from '../store/store.ts';
 import { writeFileWhole } from '../terminal/files.ts';
 import { refuseMarked } from './store-mark.ts';
 
@@ -42,7 +42,7 @@ export function anchorFile(dataFolder: string): string {
 }
 
 /** The store of a service, wherever it is. A server keeps watch over its own files, so only the embedded database has an anchor. */
-export async function openServiceStore(place: StorePlace, rootKeys: RootKeys, options: EmbeddedOptions): Promise<AnchoredStore> {
+export async function openServiceStore(place: StorePlace, rootKeys: RootKeys, options: StoreOptions): Promise<AnchoredStore> {
   const store = await openStoreForCopy(place, rootKeys, options);
   try {
     await refuseMarked(store.read);
@@ -54,7 +54,7 @@ export async function openServiceStore(place: StorePlace, rootKeys: RootKeys, op
 }
 
 /** The same, also of a store that was copied or is a copy. */
-export async function openStoreForCopy(place: StorePlace, rootKeys: RootKeys, options: EmbeddedOptions): Promise<AnchoredStore> {
+export async function openStoreForCopy(place: StorePlace, rootKeys: RootKeys, options: StoreOptions): Promise<AnchoredStore> {
   if (place.store.engine === 'embedded') return openAnchoredStore(place.dataFolder, rootKeys, options);
   return { ...(await openStore(place, options)), remark: async () => undefined };
 }
@@ -63,7 +63,7 @@ export async function openStoreForCopy(place: StorePlace, rootKeys: RootKeys, op
  * Opens the store of this folder, which nobody else has open, when it is the database that the folder had last. Throws an Error for the operator
  * otherwise, before anything is changed. Closing it says how the file is then.
  */
-export async function openAnchoredStore(dataFolder: string, rootKeys: RootKeys, options: EmbeddedOptions): Promise<AnchoredStore> {
+export async function openAnchoredStore(dataFolder: string, rootKeys: RootKeys, options: StoreOptions): Promise<AnchoredStore> {
   const before = await provenGeneration(dataFolder, rootKeys);
   let said: Said = { generation: before, stopped: null };
   const remark = (): Promise<void> => writeAnchor(dataFolder, rootKeys, said);

@@ -8,6 +8,7 @@ import { resealBackupTokens, resealDomains, resealExchangeKeys } from '../hsm/re
 import { resealFirstAccounts } from '../identity/open-tenant.ts';
 import { resealSigningKeys } from '../identity/signing-keys.ts';
 import type { Writer } from '../store/store.ts';
+import { resealSharedAuthority } from './shared-authority.ts';
 
 type Reseal = (writer: Writer, crypto: CryptoModule) => Promise<void>;
 
@@ -23,6 +24,7 @@ const SECRETS: Readonly<Record<SecretPurpose, Reseal>> = {
   'evidence-authority': resealEvidenceAuthorities,
   'evidence-signer':   resealEvidenceSigners,
   'backup-token':      resealBackupTokens,
+  'certificate-authority': resealSharedAuthority,
   // In a page, for a quarter of an hour.
   'sign-in form':      notStored,
   // The other root key, while one is being changed: the change sees to it.

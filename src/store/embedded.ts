@@ -2,12 +2,11 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Tag, Versions } from '../core/coherence.ts';
 import { copyDatabase } from './copy.ts';
 import { readMeta } from './meta.ts';
 import { migrate, schemaOf } from './migrate.ts';
 import { type Connection, openReader, openWriter, transactionsOf } from './sqlite.ts';
-import type { OpenReader, Store } from './store.ts';
+import type { OpenReader, Store, StoreOptions } from './store.ts';
 import { WriteQueue } from './write-queue.ts';
 
 export function databaseFile(dataFolder: string): string {
@@ -18,16 +17,8 @@ export function databaseExists(dataFolder: string): boolean {
   return existsSync(databaseFile(dataFolder));
 }
 
-export interface EmbeddedOptions {
-  readonly versions: Versions;
-  /** Called after each commit with what it touched, when no thread serves the old values any more. */
-  readonly committed: (tags: readonly Tag[]) => void;
-  /** Told of the copy that was made before the schema changed. */
-  readonly copied?: (file: string) => void;
-}
-
 /** The database as an older program left it, whole and on disk, beside the one that is about to change. */
-function keepCopy(writer: Connection, dataFolder: string, schema: number, copied: EmbeddedOptions['copied']): void {
+function keepCopy(writer: Connection, dataFolder: string, schema: number, copied: StoreOptions['copied']): void {
   const file = join(dataFolder, `strongroom.schema-${schema}.db`);
   try {
     copyDatabase(writer, file);
@@ -37,7 +28,7 @@ function keepCopy(writer: Connection, dataFolder: string, schema: number, copied
   copied?.(file);
 }
 
-export async function openEmbeddedStore(dataFolder: string, options: EmbeddedOptions): Promise<Store> {
+export async function openEmbeddedStore(dataFolder: string, options: StoreOptions): Promise<Store> {
   const file = databaseFile(dataFolder);
   const writer = openWriter(file);
   try {

@@ -1,15 +1,8 @@
 // Opens the store where the configuration says it is. What speaks to a server is loaded only when there is one.
 
 import type { StoreAddress } from '../core/store-address.ts';
-import {
-  databaseExists,
-  type EmbeddedOptions,
-  openEmbeddedReader,
-  openEmbeddedSnapshot,
-  openEmbeddedStore,
-  peekMeta as peekEmbedded,
-} from './embedded.ts';
-import type { OpenReader, Store } from './store.ts';
+import { databaseExists, openEmbeddedReader, openEmbeddedSnapshot, openEmbeddedStore, peekMeta as peekEmbedded } from './embedded.ts';
+import type { OpenReader, Store, StoreOptions } from './store.ts';
 
 export interface StorePlace {
   readonly dataFolder: string;
@@ -17,7 +10,7 @@ export interface StorePlace {
 }
 
 /** For the thread that writes. Throws an Error for the operator. */
-export async function openStore({ dataFolder, store }: StorePlace, options: EmbeddedOptions): Promise<Store> {
+export async function openStore({ dataFolder, store }: StorePlace, options: StoreOptions): Promise<Store> {
   return store.engine === 'embedded' ? openEmbeddedStore(dataFolder, options) : (await postgres()).openPostgresStore(store, options);
 }
 

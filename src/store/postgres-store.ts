@@ -1,37 +1,38 @@
 // The store in a PostgreSQL database: the main thread has the writer and hears of other nodes' commits, each thread reads through connections of its own.
 
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { PostgresAddress } from '../core/store-address.ts';
-import type { EmbeddedOptions } from './embedded.ts';
 import { followChanges } from './follow-changes.ts';
 import { readMeta } from './meta.ts';
 import { type Client, openClient, openPool } from './postgres.ts';
 import { migratePostgres, schemaIn } from './postgres-schema.ts';
-import { openPostgresWriter } from './postgres-writer.ts';
-import type { OpenReader, Store } from './store.ts';
+import { InUse, openPostgresWriter, type PostgresWriter } from './postgres-writer.ts';
+import type { OpenReader, Store, StoreOptions } from './store.ts';
 import { WriteQueue } from './write-queue.ts';
 
 /** Connections of one thread. */
 const READERS = 4;
+/** Milliseconds. */
+const LOOK_EVERY = 2000;
 
 /** Throws an Error for the operator. */
-export async function openPostgresStore(
-  address: PostgresAddress,
-  { versions, committed }: Pick<EmbeddedOptions, 'versions' | 'committed'>,
-): Promise<Store> {
+export async function openPostgresStore(address: PostgresAddress, { versions, committed, turn, lost }: StoreOptions): Promise<Store> {
   const node = randomUUID();
   const writer = openPostgresWriter(address, node);
-  await writer.open();
+  await writer.open(turn);
   try {
     await withClient(address, (client) => migratePostgres(client));
     const follower = await followChanges({ address, node, versions, committed });
     const pool = openPool(address, READERS);
     const queue = new WriteQueue(writer, versions, committed);
+    const looking = lookEvery(writer, (error) => lost?.(error));
     return {
       read: pool.db,
       write: (job) => queue.add(job),
       close: async () => {
         await queue.close();
+        await looking.stop();
         await follower.stop();
         await pool.close();
         await writer.close();
@@ -41,6 +42,27 @@ export async function openPostgresStore(
     await writer.close();
     throw failure;
   }
+}
+
+/** More often than the server's patience with a silent session; anything but the loss of the database is met by the next change. */
+function lookEvery(writer: PostgresWriter, lost: (error: Error) => void): { stop(): Promise<void> } {
+  const stopping = new AbortController();
+  const run = async (): Promise<void> => {
+    while (await pause(LOOK_EVERY, true, { signal: stopping.signal }).catch(() => false)) {
+      try {
+        await writer.look();
+      } catch (error) {
+        if (error instanceof InUse) return lost(error);
+      }
+    }
+  };
+  const running = run();
+  return {
+    stop: async () => {
+      stopping.abort();
+      await running;
+    },
+  };
 }
 
 export function openPostgresReader(address: PostgresAddress): OpenReader {

@@ -11,8 +11,13 @@ import { StoreGone } from './storage-errors.ts';
 import { type Transactions, UnknownOutcome } from './transactions.ts';
 
 export interface PostgresWriter extends Transactions {
-  /** Connects, and refuses a server that does not keep what it acknowledges, or that another service uses. */
-  open(): Promise<void>;
+  /**
+   * Connects, and refuses a server that does not keep what it acknowledges. When another service uses the database it is refused too, or, with `turn`, waited
+   * for; `turn` is called when the wait begins, and what it returns ends the wait by rejecting.
+   */
+  open(turn?: () => Promise<never>): Promise<void>;
+  /** Called now and then: finds out early that the connection is lost, and connects anew. Rejects with InUse when another service took the database meanwhile. */
+  look(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -21,6 +26,8 @@ const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5000;
 /** For how long a start waits for a service that is just ending, or was killed a moment ago. */
 const HANDOVER = 5000;
+/** Milliseconds of silence after which the server takes a service for gone. */
+const SILENCE = 10_000;
 /** For how long the outcome of a commit whose answer was lost is looked for. */
 const LOOK_FOR = 20_000;
 /** Commits that are remembered, and how often older ones are removed: a node that missed more drops everything. */
@@ -33,8 +40,18 @@ export function openPostgresWriter(address: PostgresAddress, node: string): Post
   let nextTry = 0;
   let wait = FIRST_PAUSE;
 
-  async function connected(): Promise<Client> {
-    if (client !== undefined && !client.isLost) return client;
+  /** One attempt at a time: a second would find the database in use by the first. */
+  let connecting: Promise<Client> | undefined;
+
+  function connected(): Promise<Client> {
+    if (client !== undefined && !client.isLost) return Promise.resolve(client);
+    connecting ??= reconnect().finally(() => {
+      connecting = undefined;
+    });
+    return connecting;
+  }
+
+  async function reconnect(): Promise<Client> {
     client = undefined;
     if (performance.now() < nextTry) throw new StoreGone('the store could not be reached a moment ago; it will be tried again');
     try {
@@ -52,6 +69,7 @@ export function openPostgresWriter(address: PostgresAddress, node: string): Post
     const opened = await openClient(address);
     try {
       await checkServer(opened.run);
+      await opened.run(LET_GO);
       const { rows } = await opened.run(`select pg_try_advisory_lock(${lockArguments('service')}) as taken`);
       if (rows[0]?.taken !== 1)
         throw new InUse('another service is running on this database; stop it, or give this one a database of its own');
@@ -95,17 +113,27 @@ export function openPostgresWriter(address: PostgresAddress, node: string): Post
     get db() {
       return current().db;
     },
-    open: async () => {
+    open: async (turn) => {
       const until = performance.now() + HANDOVER;
+      let given: Promise<never> | undefined;
       for (;;) {
         try {
           client = await ready();
           return;
         } catch (error) {
-          if (!(error instanceof InUse) || performance.now() > until) throw error;
-          await pause(FIRST_PAUSE);
+          // A server that went away while a standby waited for its turn may come back.
+          const isWaiting = error instanceof InUse || (given !== undefined && error instanceof StoreGone);
+          if (!isWaiting || (turn === undefined && performance.now() > until)) throw error;
+          given ??= turn?.();
+          await Promise.race([pause(FIRST_PAUSE * 2), ...(given === undefined ? [] : [given])]);
         }
       }
+    },
+    look: async () => {
+      await (await connected()).run('select 1').catch((error: unknown) => {
+        if (error instanceof StoreGone) return connected();
+        return undefined;
+      });
     },
     begin: async () => {
       await (await connected()).run(BEGIN);
@@ -133,10 +161,17 @@ export function openPostgresWriter(address: PostgresAddress, node: string): Post
   };
 }
 
+/**
+ * A service that stands still, or whose machine is gone, loses the database to the next one: the server ends a session that says nothing for this long, and
+ * one whose machine does not answer.
+ */
+const LET_GO = `set idle_session_timeout = ${SILENCE}; set tcp_keepalives_idle = 3; set tcp_keepalives_interval = 2; set tcp_keepalives_count = 3`;
+
 /** Each statement after the lock sees all that was committed before it was had; the lock goes with the transaction. */
 const BEGIN = `begin isolation level read committed; select pg_advisory_xact_lock(${lockArguments('writing')})`;
 
-class InUse extends Error {}
+/** Another service has the database. */
+export class InUse extends Error {}
 
 /**
  * Notes what the transaction touched, as the one after the last. The commit that follows has no time limit of the server's own: it would end the wait for a
@@ -159,7 +194,7 @@ async function checkServer(run: Run): Promise<void> {
     current_setting('fsync') as fsync, current_setting('full_page_writes') as pages, current_setting('synchronous_commit') as commit,
     current_setting('server_encoding') as encoding`);
   const found: Readonly<Record<string, unknown>> = rows[0] ?? {};
-  if (Number(found.version) < 130_000) throw new Error('the server is older than PostgreSQL 13');
+  if (Number(found.version) < 140_000) throw new Error('the server is older than PostgreSQL 14');
   if (found.standby === 1) throw new StoreGone('the server is a standby, which takes no changes');
   if (found.encoding !== 'UTF8') throw new Error(`the database holds texts as ${found.encoding}; make one with the encoding UTF8`);
   for (const [name, value] of [

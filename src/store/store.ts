@@ -2,7 +2,7 @@
 
 import type { Kysely } from 'kysely';
 import type { Deed } from '../core/audit.ts';
-import type { Tag } from '../core/coherence.ts';
+import type { Tag, Versions } from '../core/coherence.ts';
 import type { Tables } from './schema.ts';
 
 export type Reader = Pick<Kysely<Tables>, 'selectFrom'>;
@@ -12,6 +12,18 @@ export interface Writer extends Pick<Kysely<Tables>, 'selectFrom' | 'insertInto'
   touch(tag: Tag): void;
   /** Says what the service did by itself in this transaction, so that it is recorded with it. */
   note(deed: Deed): void;
+}
+
+export interface StoreOptions {
+  readonly versions: Versions;
+  /** Called after each commit with what it touched, when no thread serves the old values any more. */
+  readonly committed: (tags: readonly Tag[]) => void;
+  /** Told of the copy that was made before the schema of an embedded database changed. */
+  readonly copied?: (file: string) => void;
+  /** For a standby: called when another service has the store, whose end is then waited for; a rejection of what it returns ends the wait. */
+  readonly turn?: (() => Promise<never>) | undefined;
+  /** Told when another service has taken the store over from this one. */
+  readonly lost?: (error: Error) => void;
 }
 
 /** What reads, and what lets go of it. */

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { auditFolder, CHAIN } from '../../src/audit/folder.ts';
+import { auditFolder } from '../../src/audit/folder.ts';
 import { chainsIn, keysBeside, type Verdict, verifyChain } from '../../src/audit/verify.ts';
 import { AUDITOR } from '../../src/hsm/access/built-in-roles.ts';
 import { type Got, type House, type Json, openHouse } from '../house.ts';
@@ -45,8 +45,8 @@ async function recordsOf(got: Got): Promise<readonly Json[]> {
 }
 
 async function verified(): Promise<Verdict> {
-  const files = (await chainsIn(auditFolder(house.dataFolder))).get(CHAIN) ?? [];
-  return verifyChain(CHAIN, files, { keys: await keysBeside(files), mayBeOpen: true, fromTheBeginning: true });
+  const files = (await chainsIn(auditFolder(house.dataFolder))).get('node-1') ?? [];
+  return verifyChain('node-1', files, { keys: await keysBeside(files), mayBeOpen: true, fromTheBeginning: true });
 }
 
 test('a call leaves one record in the shape of the service: who, what, where, when and how it ended', async () => {
