@@ -23,8 +23,11 @@ export interface Listener {
 
 /** Bearer tokens of 16 KB are looked at, so headers must have room for more than one of them. */
 const HEADER_LIMIT = 32 << 10;
+const HANDSHAKE_WITHIN = 15_000;
 const HEADERS_WITHIN = 15_000;
 const REQUEST_WITHIN = 60_000;
+/** How often connections are looked at for those whose time is over. */
+const OVERDUE_CHECK = 5_000;
 const IDLE = 75_000;
 const DRAIN_WITHIN = 10_000;
 const SWEEP_EVERY = 50;
@@ -47,7 +50,9 @@ export function openListener(answer: (request: IncomingMessage, response: Server
       const options = {
         ...(await fixedCertificate(certificates)),
         maxHeaderSize: HEADER_LIMIT,
+        handshakeTimeout: HANDSHAKE_WITHIN,
         headersTimeout: HEADERS_WITHIN,
+        connectionsCheckingInterval: OVERDUE_CHECK,
         requestTimeout: REQUEST_WITHIN,
         keepAliveTimeout: IDLE,
         SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => {

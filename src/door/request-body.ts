@@ -20,8 +20,9 @@ export function readBytes(request: IncomingMessage): Promise<Buffer> | undefined
       else pieces.push(piece);
     });
     request.on('end', () => done(pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)));
-    request.on('error', failed);
-    request.on('close', () => failed(new Failure(400, 'BadRequest', 'The client went away before its request was whole.')));
+    // Both are the client's doing: it went away, or what followed was no HTTP.
+    for (const end of ['error', 'close'])
+      request.on(end, () => failed(new Failure(400, 'BadRequest', 'The client went away before its request was whole.')));
   });
 }
 

@@ -3,6 +3,9 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { graphRows } from '../../src/graph/routes.ts';
+import { identityRows } from '../../src/identity/routes.ts';
+import { armRows } from '../../src/management/routes.ts';
 import type { House } from '../house.ts';
 import { mutatedJson } from './mutate.ts';
 import type { Random } from './random.ts';
@@ -11,6 +14,8 @@ const FOLDER = resolve(import.meta.dirname, '../../../shared/spec/openapi/data-p
 const EXAMPLES = resolve(import.meta.dirname, '../../../shared/spec/data-plane-examples.json');
 
 export interface Aim {
+  /** An HSM, or the other names of the service: resource manager, Graph and login. */
+  readonly at: 'hsm' | 'service';
   readonly method: string;
   /** With `{parameters}`. */
   readonly path: string;
@@ -25,10 +30,55 @@ export function publishedAims(): readonly Aim[] {
     if (!file.endsWith('.json') || file.includes('raw')) continue;
     const document: { paths?: Record<string, Record<string, unknown>> } = JSON.parse(readFileSync(join(FOLDER, file), 'utf8'));
     for (const [path, methods] of Object.entries(document.paths ?? {})) {
-      for (const method of Object.keys(methods)) aims.set(`${method} ${path}`, { method: method.toUpperCase(), path, bodies });
+      for (const method of Object.keys(methods)) aims.set(`${method} ${path}`, { at: 'hsm', method: method.toUpperCase(), path, bodies });
     }
   }
   return [...aims.values()];
+}
+
+/** Every address of the resource manager, of Graph and of the login, from our own tables. */
+export function serviceAims({ tenantId, servicePrincipal: { clientId, clientSecret } }: House['connection']): readonly Aim[] {
+  const resource = { location: 'norwayeast', sku: { family: 'B', name: 'Standard_B1' }, tags: { a: 'b' } };
+  const arm = [{ ...resource, properties: { tenantId, initialAdminObjectIds: [clientId], softDeleteRetentionInDays: 7 } }, resource];
+  const named = {
+    displayName: 'fuzz',
+    mailNickname: 'fuzz',
+    mailEnabled: false,
+    securityEnabled: true,
+    appId: clientId,
+    members: [clientId],
+  };
+  const graph = [
+    named,
+    { ids: [clientId], types: ['user'] },
+    { passwordCredential: { displayName: 'x' } },
+    { '@odata.id': `https://x/${clientId}` },
+  ];
+  const proof = {
+    client_id: clientId,
+    client_secret: clientSecret,
+    scope: 'openid',
+    resource: 'https://x',
+    redirect_uri: 'http://localhost',
+  };
+  const login = ['client_credentials', 'password', 'refresh_token', 'authorization_code', 'device_code'].map((grant_type) => ({
+    grant_type,
+    ...proof,
+    username: 'x',
+    password: 'y',
+    code: 'z',
+    refresh_token: 'z',
+  }));
+  return [
+    [armRows, arm],
+    [graphRows, graph],
+    [identityRows, login],
+  ].flatMap(([rows = [], bodies = []]) =>
+    // Whoever ends their own sign-ins is answered 401 from then on, and nothing else is tried any more.
+    (rows as readonly { method: string; path: string }[])
+      .filter(({ path }) => !path.includes('revokeSignInSessions'))
+      .map(({ method, path }) => ({ at: 'service' as const, method, path, bodies })),
+  );
 }
 
 function recordedBodies(): readonly unknown[] {
@@ -78,6 +128,7 @@ const QUERIES = [
 ];
 
 export interface Shot {
+  readonly at: Aim['at'];
   readonly method: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -85,23 +136,30 @@ export interface Shot {
 }
 
 /** One request that nobody in their right mind would send. */
-export function shotAt(aim: Aim, random: Random): Shot {
+export function shotAt(aim: Aim, random: Random, own: readonly string[] = SEGMENTS.slice(0, 5)): Shot {
   const path = aim.path
     .split('?')[0]
-    ?.replace(/\{[^}]+\}/g, () => random.of(random.oneIn(2) ? SEGMENTS.slice(0, 5) : SEGMENTS))
+    ?.replace(/\{[^}]+\}|:\w+/g, () => random.of(random.oneIn(2) ? own : SEGMENTS))
     .replace(/^\/{0,1}/, random.oneIn(20) ? '//' : '/');
-  const query = [`api-version=${random.oneIn(3) ? random.of(VERSIONS) : '7.6'}`, ...(random.oneIn(4) ? [random.of(QUERIES)] : [])].join(
+  const known = aim.at === 'hsm' ? '7.6' : '2024-11-01';
+  const query = [`api-version=${random.oneIn(3) ? random.of(VERSIONS) : known}`, ...(random.oneIn(4) ? [random.of(QUERIES)] : [])].join(
     '&',
   );
   const value = mutatedJson(random.of(aim.bodies), random);
-  const text = random.oneIn(12) ? JSON.stringify(value).slice(0, -1 - random.below(8)) : JSON.stringify(value);
+  const isForm = aim.path.includes('/oauth2/') && !random.oneIn(5);
+  const text = isForm
+    ? new URLSearchParams(Object(value)).toString()
+    : random.oneIn(12)
+      ? JSON.stringify(value).slice(0, -1 - random.below(8))
+      : JSON.stringify(value);
   return {
+    at: aim.at,
     method: random.oneIn(8) ? random.of(METHODS) : aim.method,
     path: `${path}?${query}`,
     headers: {
       // Node leaves it out where a method has no body as a rule, and what follows would be the next request.
       'content-length': String(Buffer.byteLength(text)),
-      'content-type': random.oneIn(5) ? random.of(TYPES) : 'application/json',
+      'content-type': random.oneIn(5) ? random.of(TYPES) : isForm ? 'application/x-www-form-urlencoded' : 'application/json',
       ...(random.oneIn(10) ? { 'x-http-method': random.of(METHODS) } : {}),
     },
     body: text,
@@ -109,9 +167,13 @@ export function shotAt(aim: Aim, random: Random): Shot {
 }
 
 /** Sends it; the answer's status and error code, in a word. Throws for an answer that no request may get. */
-export async function shoot(house: House, hsm: string, { method, path, headers, body }: Shot, token: string | null): Promise<string> {
-  const url = `https://${hsm}.${house.connection.managedHsmSuffix}${path}`;
+export async function shoot(house: House, hsm: string, { at, method, path, headers, body }: Shot, token: string | null): Promise<string> {
+  const { managedHsmSuffix, resourceManager } = house.connection;
+  const url = at === 'hsm' ? `https://${hsm}.${managedHsmSuffix}${path}` : `${resourceManager}${path.slice(1)}`;
   const got = await house.call(method, url, { body, headers, token }).catch((cause: Error) => {
+    // The documents of the resource manager have an address that stands for any, and the login's answers are none of its.
+    const [, undescribed] = at === 'service' ? (/^not as the OpenAPI documents say: \S+ \S+ ([1-4]\d\d)/.exec(cause.message) ?? []) : [];
+    if (undescribed !== undefined) return { status: Number(undescribed), text: '', json: {} };
     throw new Error(`${method} ${path} ${JSON.stringify(headers)} with ${body}: ${cause.message}`, { cause });
   });
   if (got.status >= 500 && got.status !== 501) throw new Error(`${method} ${path} with ${body} was answered ${got.status}: ${got.text}`);

@@ -9,6 +9,7 @@ import { readCustodians } from '../../src/crypto/security-domain/certificate.ts'
 import { decodeDomain, exportSecurityDomain, recoverSecurityDomain } from '../../src/crypto/security-domain/content.ts';
 import { makeRestoreBlob, openSecurityDomain, readSecurityDomain } from '../../src/crypto/security-domain/file.ts';
 import { openDirect, openWithKey, sealDirect, sealToKey } from '../../src/crypto/security-domain/jwe.ts';
+import { readManifest } from '../../src/hsm/backup/format.ts';
 import { readByok } from '../../src/hsm/keys/byok.ts';
 import { parseDuration } from '../../src/hsm/keys/duration.ts';
 import { ShellError } from '../../src/shell/errors.ts';
@@ -142,6 +143,15 @@ export const PARSERS: readonly Target[] = [
     name: 'jwe-rsa',
     seeds: () => [text(sealToKey(Buffer.from('content'), keyPair.publicKey))],
     feed: refusing(Failure, (input) => openWithKey(input.toString('utf8'), keyPair.privateKey)),
+  },
+  {
+    name: 'backup-manifest',
+    seeds: () => {
+      const manifest = { format: 1, id: '0'.repeat(32), hsm: 'h', hsmId: 'i', domain: domain.domainId, takenAt: 1, schema: 1 };
+      const chunks = [{ bytes: 3, sha256: 'a'.repeat(64) }];
+      return [text({ manifest: JSON.stringify({ ...manifest, rows: { keys: 1 }, chunks }), seal: 'A-_B' })];
+    },
+    feed: refusing(Failure, (input) => readManifest(input)),
   },
   {
     name: 'duration',
