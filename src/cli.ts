@@ -24,6 +24,7 @@ usage: ./strongroom [--data DIR] COMMAND …
   root-key …                 the root key: create, status, rotate
   unseal                     gives a sealed service the passphrase of its root key
   backup verify BACKUP       looks at a backup of an HSM where no service is
+  drill HSM                  a game day: rebuilds an HSM on a second service, tries every key, reports
   snapshot FOLDER            a copy of the whole service, while it runs; verify and restore
   store copy FROM TO         a stopped service from its data folder to a PostgreSQL database, or back
   accept-database            says that a database which the service refuses is the right one
@@ -64,6 +65,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   backup: async (args) => {
     const { BACKUP_HELP, runBackup } = await import('./rehearsal/backup-command.ts');
     return asksForHelp(args) ? print(BACKUP_HELP) : runBackup(args);
+  },
+  drill: async (args, data) => {
+    const { DRILL_HELP, runDrill } = await import('./rehearsal/drill-command.ts');
+    return asksForHelp(args) ? print(DRILL_HELP) : runDrill(withData(args, data));
   },
   snapshot: async (args, data) => {
     const { runSnapshot, SNAPSHOT_HELP } = await import('./operator/snapshot-command.ts');
