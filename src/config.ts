@@ -35,6 +35,8 @@ export interface Config {
   readonly domain: string;
   /** Addresses and ranges of the proxies in front of this service. */
   readonly trustedProxies: readonly string[];
+  /** Requests that one worker may have under way at once, in each part of the service. */
+  readonly inFlight: number;
   /** How attestation authorities of release policies are asked. */
   readonly attestation: OutboundRules;
   /** A file that names the outside issuers whose tokens are believed. */
@@ -100,6 +102,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   issuers:           { value: 'FILE',   environment: 'STRONGROOM_ISSUERS',         default: 'none',                 says: 'Whose tokens are believed besides our own: a file that names the issuers (docs/identity.md).' },
   'identity-port':   { value: 'PORT',   environment: 'STRONGROOM_IDENTITY_PORT',   default: 'none',                 says: 'Managed identities for programs on this machine, over plain HTTP on 127.0.0.1 alone (docs/identity.md); 0 picks a free one.' },
   imds:              { value: 'IDENTITY', environment: 'STRONGROOM_IMDS',          default: 'none',                 says: 'A managed identity, by client id, object id or resource id, that EVERY program on this machine may use without a secret. Needs --identity-port; may be given more than once.', multiple: true },
+  'in-flight':       { value: 'N',      environment: 'STRONGROOM_IN_FLIGHT',       default: '1000',                 says: 'Requests that one worker may have under way at once for keys, for roles, for subscriptions and so on, each by itself; more are answered 429.' },
   workers:           { value: 'N',      environment: 'STRONGROOM_WORKERS',         default: 'one for each core',    says: 'Threads that answer requests.' },
   'log-level':       { value: 'LEVEL',  environment: 'STRONGROOM_LOG_LEVEL',       default: 'info',                 says: `What the log on stderr has: ${LOG_LEVELS.join(', ')}.` },
   audit:             { value: 'on|off', environment: 'STRONGROOM_AUDIT',           default: 'on',                   says: 'Whether every call is recorded, and refused when it cannot be; off keeps no records and is for measurements alone.' },
@@ -145,6 +148,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     hostsGiven: hosts !== undefined,
     domain: domainOf(value('domain') ?? 'localhost'),
     trustedProxies: (values('trusted-proxy') ?? []).map(proxyOf),
+    inFlight: inFlightOf(value('in-flight') ?? '1000'),
     attestation: {
       privateHosts: (values('attestation-private-host') ?? []).map((host) => host.trim().toLowerCase()),
       authorities: authoritiesIn('attestation-ca', value('attestation-ca')),
@@ -283,6 +287,11 @@ function workersOf(text: string | undefined): number {
   if (!/^[1-9]\d{0,2}$/.test(text)) throw new UsageError(`--workers ${text}: a number from 1 to 999`);
   if (process.platform !== 'linux' && text !== '1')
     throw new UsageError('--workers: only Linux lets several threads listen on one port; leave it at 1');
+  return Number(text);
+}
+
+function inFlightOf(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new UsageError(`--in-flight ${text}: a number from 1 to 999999`);
   return Number(text);
 }
 

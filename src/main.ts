@@ -113,6 +113,7 @@ export interface WorkerData extends StorePlace {
   readonly hosts: readonly string[];
   readonly hostsGiven: boolean;
   readonly trustedProxies: readonly string[];
+  readonly inFlight: number;
   readonly attestation: OutboundRules;
   readonly issuers: readonly TrustedIssuer[];
   readonly reusePort: boolean;
@@ -312,6 +313,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       hosts: config.hosts,
       hostsGiven: config.hostsGiven,
       trustedProxies: config.trustedProxies,
+      inFlight: config.inFlight,
       attestation: config.attestation,
       reusePort: config.workers > 1 || sealedDoor !== undefined,
       logLevel: config.logLevel,

@@ -78,6 +78,7 @@ const main = peer(parentPort, {
       metrics,
       addresses,
       trustedProxies: data.trustedProxies,
+      inFlight: data.inFlight,
     });
     const leaf = (names: readonly string[]): Promise<Leaf> => main.ask('leaf', names) as Promise<Leaf>;
     await door.listen({

@@ -41,6 +41,8 @@ export interface DoorOptions {
   readonly addresses: readonly string[];
   /** Addresses and ranges of the proxies whose `x-forwarded-for` is believed. */
   readonly trustedProxies: readonly string[];
+  /** Requests of callers with tokens that may be under way at once in each lane; more are asked to come again. */
+  readonly inFlight: number;
   /** The one answer of a door that nobody may pass now; `login` when a token was asked for. */
   readonly closedFor?: (login: boolean) => Failure;
 }
@@ -96,6 +98,12 @@ interface Located extends Stop {
   readonly room: number;
   readonly row: number;
   readonly served: ServedRow;
+  readonly lane: Lane;
+}
+
+/** Requests under way at addresses that begin alike: the keys of HSMs, their roles, the subscriptions. One that is full leaves the others free. */
+interface Lane {
+  busy: number;
 }
 
 /** An answer, and why a call was refused, for its record: a code of ours, nothing that the caller sent. */
@@ -113,11 +121,18 @@ export function openDoor(options: DoorOptions): Door {
   const roomNamed = new Map(rooms.map((room) => [room.name, room]));
   const nextId = requestIds(clock);
   const router = openRouter<Located>();
+  const lanes = new Map<string, Lane>();
+  const laneOf = (name: string): Lane => {
+    const lane = lanes.get(name) ?? { busy: 0 };
+    lanes.set(name, lane);
+    return lane;
+  };
 
   for (const [roomIndex, room] of rooms.entries()) {
     for (const [rowIndex, served] of room.rows.entries()) {
       const { path: route, audit } = served;
-      const located = { room: roomIndex, row: rowIndex, served, route, audit, name: room.name, habits: habitsOf[room.dialect] };
+      const lane = laneOf(`${room.name} ${route.split('/', 2)[1]}`);
+      const located = { room: roomIndex, row: rowIndex, served, route, audit, name: room.name, habits: habitsOf[room.dialect], lane };
       router.add(served.method, `${PREFIX[room.name === 'hsm' ? 'hsm' : 'service']}${route}`, located);
     }
   }
@@ -148,9 +163,25 @@ export function openDoor(options: DoorOptions): Door {
     try {
       if (found === 'unknown') return await throughNothing(passage);
       if (found === 'unreadable') throw passage.stop.habits.malformed('The request could not be read.', false);
-      return await throughRow(passage, found);
+      // Whoever has no token may send a body as slowly as they like, and takes nobody's place.
+      return found.target.served.anonymous ? await throughRow(passage, found) : await throughLane(passage, found);
     } catch (error) {
       return refused(passage, error);
+    }
+  }
+
+  /** Refused without a record when the lane is full: nothing was done and nobody is known yet. */
+  async function throughLane(passage: Passage, found: Found<Located>): Promise<Outcome> {
+    const { lane } = found.target;
+    if (lane.busy >= options.inFlight) {
+      passage.recorded = true;
+      throw new Failure(429, 'Throttled', 'Too many requests are under way. Try again in a moment.', { headers: { 'retry-after': '1' } });
+    }
+    lane.busy += 1;
+    try {
+      return await recorded(passage, await throughRow(passage, found).catch((error: unknown) => refused(passage, error)));
+    } finally {
+      lane.busy -= 1;
     }
   }
 

@@ -25,6 +25,7 @@ export function openSealedDoor(parts: {
     tenantId: 'common',
     rooms: [],
     trustedProxies: [],
+    inFlight: Number.POSITIVE_INFINITY,
     verifyToken: unreachable,
     recorder: noRecorder,
     write: unreachable,

@@ -141,6 +141,7 @@ before(async () => {
     metrics: doorMetrics(),
     addresses: [],
     trustedProxies: ['127.0.0.1'],
+    inFlight: 1000,
   });
   await door.listen({
     certificates: certificates(authority.leaf, 'localhost', [], systemClock),
