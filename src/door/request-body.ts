@@ -20,9 +20,12 @@ export function readBytes(request: IncomingMessage): Promise<Buffer> | undefined
       else pieces.push(piece);
     });
     request.on('end', () => done(pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)));
-    // Both are the client's doing: it went away, or what followed was no HTTP.
+    // Both are the client's doing: it went away, or what followed was no HTTP. Every request closes; an error for each would cost more than reading it.
     for (const end of ['error', 'close'])
-      request.on(end, () => failed(new Failure(400, 'BadRequest', 'The client went away before its request was whole.')));
+      request.on(end, () => {
+        if (!request.complete || end === 'error')
+          failed(new Failure(400, 'BadRequest', 'The client went away before its request was whole.'));
+      });
   });
 }
 
