@@ -40,8 +40,9 @@ export async function crashRounds({ rounds, seed, say }: Rounds): Promise<Outcom
       outcome.answered += steps;
       outcome.cutOff += belongings.filter(({ pending }) => pending !== undefined).length;
       provenWhole(dataFolder);
-      await provenRecorded(dataFolder, calls);
       running = await startAgain(dataFolder);
+      // The record of a change is committed with it; what had not come into the chain comes into it at the start.
+      await provenRecorded(dataFolder, calls);
       await settleAll(running.connection, belongings);
       if (round % 50 === 0) say(`${round} rounds, ${outcome.answered} steps answered, ${outcome.cutOff} cut off`);
     }
