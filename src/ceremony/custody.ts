@@ -29,7 +29,7 @@ export const custody: Custody = {
 };
 
 /** One after another: each may ask for a passphrase. */
-export async function custodiansFrom(keys: readonly CustodyKey[]): Promise<CustodianKey[]> {
+async function custodiansFrom(keys: readonly CustodyKey[]): Promise<CustodianKey[]> {
   const custodians: CustodianKey[] = [];
   for (const key of keys) custodians.push(await custodianFrom(key));
   return custodians;

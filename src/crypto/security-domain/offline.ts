@@ -72,15 +72,6 @@ export function reshare(file: SecurityDomainFile, custodians: readonly Custodian
   });
 }
 
-/** The id of the domain in the file, which says nothing of its key. Throws BadParameter when the quorum does not open it. */
-export function domainIdIn(file: SecurityDomainFile, custodians: readonly CustodianKey[]): string {
-  return withBlobs(file, custodians, (blobs) => {
-    const { domainId, domainKey } = decodeDomain(new Map(blobs.map(({ tag, plain }) => [tag, plain])));
-    domainKey.fill(0);
-    return domainId;
-  });
-}
-
 function withBlobs<Result>(
   file: SecurityDomainFile,
   custodians: readonly CustodianKey[],

@@ -18,7 +18,7 @@ import {
   readSecurityDomain,
   type SecurityDomainFile,
 } from '../../../src/crypto/security-domain/file.ts';
-import { checkShare, domainIdIn, inspect, reshare, rewrap } from '../../../src/crypto/security-domain/offline.ts';
+import { checkShare, inspect, reshare, rewrap } from '../../../src/crypto/security-domain/offline.ts';
 import { skip, theVectors } from './vectors.ts';
 
 const DOMAIN = { domainId: '5f0c6f6e-0000-4000-8000-000000000001', domainKey: Buffer.alloc(32, 9) };
@@ -39,6 +39,11 @@ before(() => {
 function holder(name: string): CustodianKey {
   const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   return { privateKey, certificateDer: selfSigned(publicKey, privateKey, name, Date.UTC(2026, 0), 1).raw };
+}
+
+/** The domain that these custodians together open. */
+function domainIdIn(from: SecurityDomainFile, present: readonly CustodianKey[]): string {
+  return decodeDomain(openSecurityDomain(from, present)).domainId;
 }
 
 function wrapping({ certificateDer }: CustodianKey) {
