@@ -16,6 +16,7 @@ import { openStore, type StorePlace } from '../store/open.ts';
 import type { Store, StoreOptions } from '../store/store.ts';
 import { writeFileWhole } from '../terminal/files.ts';
 import { refuseMarked } from './store-mark.ts';
+import { noteStore, refuseForgottenStore } from './store-note.ts';
 
 /** How many times the database was opened for writing, in the database itself. */
 export const GENERATION = 'generation';
@@ -43,9 +44,11 @@ export function anchorFile(dataFolder: string): string {
 
 /** The store of a service, wherever it is. A server keeps watch over its own files, so only the embedded database has an anchor. */
 export async function openServiceStore(place: StorePlace, rootKeys: RootKeys, options: StoreOptions): Promise<AnchoredStore> {
+  await refuseForgottenStore(place);
   const store = await openStoreForCopy(place, rootKeys, options);
   try {
     await refuseMarked(store.read);
+    if (place.store.engine === 'postgres') await noteStore(place);
     return store;
   } catch (failure) {
     await store.close();

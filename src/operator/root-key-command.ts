@@ -14,6 +14,7 @@ import { openServiceStore, refuseStrayLog } from './anchor.ts';
 import { NotRunning, tellService } from './control-file.ts';
 import { changeRootKey, forgetOtherRootKey, settleRootKey } from './root-key-change.ts';
 import { openRootKeysHere } from './root-key-opening.ts';
+import { refuseForgottenStore } from './store-note.ts';
 
 export const ROOT_KEY_HELP = `usage: ./strongroom root-key create|status|rotate [--data DIR] [--root-key FILE] …
 
@@ -62,6 +63,7 @@ export async function runUnseal(args: readonly string[]): Promise<number> {
 }
 
 async function create({ config, lock, from }: Given): Promise<number> {
+  await refuseForgottenStore(config);
   if (await storeExists(config)) throw new UsageError(`'${config.dataFolder}' has a database already, and with it a root key; use rotate`);
   if ((await readRootKeyFile(config.rootKeyFile)) !== undefined)
     throw new UsageError(`there is a root key in '${config.rootKeyFile}' already`);
@@ -107,6 +109,7 @@ async function rotateRunning({ dataFolder }: Config, passphrase: Buffer | undefi
 }
 
 async function rotateStopped(config: Config, passphrase: Buffer | undefined, oldFrom: SecretSource | undefined): Promise<string> {
+  await refuseForgottenStore(config);
   if (!(await storeExists(config))) throw new Error(`'${config.dataFolder}' has no database; there is nothing to seal anew`);
   const lock = lockFolder(config.dataFolder);
   try {

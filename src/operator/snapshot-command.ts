@@ -21,6 +21,7 @@ import {
   takeSnapshot,
   verifySnapshot,
 } from './snapshot.ts';
+import { refuseForgottenStore } from './store-note.ts';
 
 export const SNAPSHOT_HELP = `usage: ./strongroom snapshot FOLDER [--data DIR] [--with-root-key]
        ./strongroom snapshot verify FOLDER [--root-key FILE]
@@ -77,6 +78,7 @@ async function take(target: string, { config, from, withRootKey }: Given, progra
     throw new UsageError(
       'a snapshot is of a data folder with its database in it; copy a database on a server with its own means (docs/cluster.md)',
     );
+  await refuseForgottenStore(config);
   if (!databaseExists(dataFolder)) throw new UsageError(`there is no service in '${dataFolder}'`);
   const marks = async (text: string): Promise<Record<string, string>> => {
     try {

@@ -16,6 +16,7 @@ import { print, readWords, say } from '../terminal/words.ts';
 import { acceptDatabase, GENERATION, openStoreForCopy } from './anchor.ts';
 import { openRootKeysHere } from './root-key-opening.ts';
 import { MARK, markOf, setMark } from './store-mark.ts';
+import { forgetStoreNote } from './store-note.ts';
 
 export const STORE_HELP = `usage: ./strongroom store copy FROM TO [--data DIR]
        ./strongroom store reopen PLACE [--data DIR]
@@ -113,6 +114,7 @@ async function finishFile(dataFolder: string, rootKeys: RootKeys): Promise<void>
   await setMark(target, undefined);
   await target.close();
   await acceptDatabase(dataFolder, rootKeys);
+  await forgetStoreNote(dataFolder);
 }
 
 async function reopen(place: StoreAddress, given: Given): Promise<number> {
@@ -128,6 +130,7 @@ async function reopen(place: StoreAddress, given: Given): Promise<number> {
       await store.close();
     }
   });
+  if (place.engine === 'embedded') await forgetStoreNote(dataFolder);
   print(`${shownStore(place)} is in use again`);
   return 0;
 }

@@ -1,7 +1,7 @@
 // A whole service moves from its data folder to a PostgreSQL server and back, with everything it holds, also when it is cut off on the way.
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -97,9 +97,16 @@ suite('a store is carried elsewhere', { skip: noPostgres }, () => {
   });
 
   test('and back again, with what was made there', async () => {
+    const snapshot = ['snapshot', join(house.dataFolder, '../snapshot'), '--data', house.dataFolder];
+    for (const store of [{ STRONGROOM_STORE: address }, {}]) {
+      const asked = spawnSync(process.execPath, [CLI, ...snapshot], { env: { ...process.env, ...store }, encoding: 'utf8' });
+      assert.match(asked.stderr, /a snapshot is of a data folder with its database in it|has its store in postgres:/);
+    }
     await house.restart(async () => {
       assert.match(await ended(command('copy', shown, 'data-folder'), 1), /has a service already; nothing was changed/);
       for (const file of ['strongroom.db', 'strongroom.anchor']) await rm(join(house.dataFolder, file));
+      // Without a database it would be a new and empty service.
+      assert.match(await startRefused({}), /has its store in postgres:.*name it with --store/);
       assert.match(await ended(command('copy', shown, 'data-folder'), 0), /^keys +304 rows/m);
       assert.match(await startRefused({ STRONGROOM_STORE: address }), /was copied to another one/);
       storeEnvironment = process.env;
