@@ -47,6 +47,7 @@ const DOES: Readonly<Record<string, Json>> = {
   'POST /prebackup':                  STORAGE,
   'PUT /restore':                     { sasTokenParameters: STORAGE, folderToRestore: 'folder' },
   'PUT /prerestore':                  { sasTokenParameters: STORAGE, folderToRestore: 'folder' },
+  'PUT /strongroom/backupschedule':   { ...STORAGE, everyHours: 24, keep: 3 },
   'PUT /keys/:name/restore':          { sasTokenParameters: STORAGE, folder: 'folder' },
   'PUT /roleDefinitions/:id':         { properties: { roleName: 'taken', permissions: [{ dataActions: [`${PREFIX}keys/create`] }] } },
   'PUT /roleAssignments/:id':         { properties: { roleDefinitionId: CRYPTO_USER, principalId: STRANGER } },
