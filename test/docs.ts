@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { Failure } from '../src/core/failure.ts';
 import { type Algorithm, algorithms } from '../src/crypto/algorithms.ts';
 import { keyRows } from '../src/hsm/keys/routes.ts';
+import { dependenciesPage } from './dependencies.ts';
 import { BUGS, OPERATIONS, type Proof, SEALS, SECURE, SIGNS } from './proofs.ts';
 import { readVectors } from './vectors.ts';
 import { WYCHEPROOF } from './wycheproof.ts';
@@ -16,7 +17,11 @@ const END = '<!-- written by npm run docs: end -->';
 
 /** Whole files by their path below the root. */
 export async function writtenDocs(): Promise<Readonly<Record<string, string>>> {
-  return { 'docs/keys.md': await keysPage(), 'test/README.md': withTable('test/README.md', bugTable()) };
+  return {
+    'docs/keys.md': await keysPage(),
+    'docs/dependencies.md': dependenciesPage(),
+    'test/README.md': withTable('test/README.md', bugTable()),
+  };
 }
 
 async function keysPage(): Promise<string> {
