@@ -107,6 +107,7 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
 
   async function stop(how: 'at once' | 'in order'): Promise<void> {
     const pid = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]);
+    child.watched.ref();
     const ended = once(child.watched, 'exit');
     process.kill(pid, how === 'at once' ? 'SIGQUIT' : 'SIGINT');
     await ended;
@@ -128,6 +129,7 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
     stop,
     start,
     close: async () => {
+      child.watched.ref();
       const ended = child.watched.exitCode === null ? once(child.watched, 'exit') : undefined;
       child.watched.stdin.end();
       await ended;
