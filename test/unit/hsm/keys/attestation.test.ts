@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { seconds } from '../../../../src/core/clock.ts';
 import { asSealedDomainKey, asSealedKey } from '../../../../src/crypto/types.ts';
 import { keyTermsOf } from '../../../../src/hsm/keys/key-version.ts';
 import { keyTag } from '../../../../src/hsm/keys/names.ts';
@@ -53,6 +54,7 @@ for (const spec of MAKE) {
     const { key } = await get('POST', '/keys/k/create', withBody(spec, { version: '2026-05-01-preview' }));
     const path = new URL(key.kid).pathname;
     for (const target of [`${path}/attestation`, '/keys/k/attestation']) {
+      const before = seconds(estate.parts.clock.now());
       const answer = await get('GET', target);
       const { attestation, ...attributes } = answer.attributes;
       assert.deepEqual({ ...answer, attributes }, await get('GET', '/keys/k'));
@@ -60,12 +62,12 @@ for (const spec of MAKE) {
       assert.deepEqual(await failures(answer, rootOf(answer)), []);
       const { header, payload } = statementIn(answer, 'privateKeyAttestation');
       assert.deepEqual([header.alg, header.typ], ['ES256', 'STRG-1']);
-      const { jkt, ...said } = payload;
+      const { jkt, iat, ...said } = payload;
+      assert.ok(before <= Number(iat) && Number(iat) <= seconds(estate.parts.clock.now()));
       assert.equal(jkt === undefined, spec.kty === 'oct');
       assert.deepEqual(said, {
         version: 'STRG-1',
         statement: 'private key',
-        iat: Math.floor(estate.parts.clock.now() / 1000),
         hsm: 'contoso.managedhsm.localhost',
         kid: key.kid,
         kty: key.kty,
