@@ -21,6 +21,8 @@ interface Hand {
   idle: NodeJS.Timeout | undefined;
 }
 
+/** One chunk is in memory at a time, whatever the HSM holds; without limits the thread would let much more garbage lie before it looks. MB. */
+const LIMITS = { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 256 };
 /** A job asks in several steps, and another job may follow. */
 const LINGER = 5000;
 
@@ -92,7 +94,7 @@ function openBackupCrew(data: BackupThreadData, { keep, identityToken }: BackupA
   let isClosed = false;
 
   function engage(): Hand {
-    const worker = new Worker(new URL('./backup-thread.ts', import.meta.url), { workerData: data });
+    const worker = new Worker(new URL('./backup-thread.ts', import.meta.url), { workerData: data, resourceLimits: LIMITS });
     const asked = peer(worker, { keep, identityToken });
     const engaged: Hand = { worker, asked, tasks: 0, idle: undefined };
     let reason: unknown;
