@@ -363,8 +363,17 @@ async function stopped(stop: Promise<void> = new Promise(() => undefined)): Prom
   throw new Stopped('the service was stopped before its turn came');
 }
 
+/** Every step, whatever became of the one before it; then the first failure. */
 async function undo(cleanup: (() => unknown)[]): Promise<void> {
-  for (let step = cleanup.pop(); step !== undefined; step = cleanup.pop()) await step();
+  const failures: unknown[] = [];
+  for (let step = cleanup.pop(); step !== undefined; step = cleanup.pop()) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** The folder for its owner alone: what is in it opens everything. */

@@ -51,17 +51,16 @@ export async function runQuickstart(args: readonly string[], parts: QuickstartPa
       return status;
     }
     say(`done in ${secondsSince(began)} s`);
-    if (exit) {
-      if (place.temporary) await rm(place.workFolder, { recursive: true, force: true });
-      return 0;
+    if (!exit) {
+      say(howToConnect(place));
+      const reason = await Promise.race([parts.interrupted(), service.broken]);
+      if (reason instanceof Error) throw reason;
     }
-    say(howToConnect(place));
-    const reason = await Promise.race([parts.interrupted(), service.broken]);
-    if (reason instanceof Error) throw reason;
-    return 0;
   } finally {
     await service.close();
   }
+  if (exit && place.temporary) await rm(place.workFolder, { recursive: true, force: true });
+  return 0;
 }
 
 function readArguments(args: readonly string[]): { exit: boolean; data: string | undefined; port: string | undefined } {

@@ -44,6 +44,17 @@ suite('the quickstart', () => {
     assert.deepEqual(Object.keys(JSON.parse(readFileSync(join(on.folder, domain), 'utf8'))).sort(), ['EncData', 'SharedKeys', 'version']);
   });
 
+  story('the one command does it all in a folder of its own, ends well, and leaves nothing behind', async (on) => {
+    const temporary = await mkdtemp(join(tmpdir(), 'strongroom-temporary-'));
+    const { STRONGROOM_DATA: _ours, ...environment } = process.env;
+    const ended = await run([...CLI, 'quickstart', '--exit'], on.folder, { ...environment, TMPDIR: temporary });
+    assert.equal(ended.status, 0, ended.stderr);
+    assert.match(ended.stdout, /Verified OK/);
+    assert.match(ended.stderr, /strongroom: done in [\d.]+ s\n$/);
+    assert.deepEqual(readdirSync(temporary), []);
+    await rm(temporary, { recursive: true });
+  });
+
   story('the lines run one at a time from another shell', async (on) => {
     const group = await on.command('New-AzResourceGroup', '-Name', 'one-by-one', '-Location', 'Norway East');
     assert.equal(group.status, 0, group.stderr);
