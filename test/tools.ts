@@ -3,7 +3,7 @@
 
 import { execFile } from 'node:child_process';
 import { globSync } from 'node:fs';
-import { access, constants, mkdir, rm, writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '..');
@@ -61,7 +61,12 @@ export async function azurite(): Promise<Program | Missing> {
   const given = process.env.STRONGROOM_TEST_AZURITE;
   const folder = join(CACHE, `azurite-${AZURITE}`);
   const main = join(given || join(folder, 'node_modules/azurite'), 'dist/src/blob/main.js');
-  if (given || (await exists(join(folder, 'complete')))) return { path: main };
+  if (given) return { path: main };
+  return alone(() => installAzurite(folder, main));
+}
+
+async function installAzurite(folder: string, main: string): Promise<Program | Missing> {
+  if (await exists(join(folder, 'complete'))) return { path: main };
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   process.stderr.write(`installing azurite ${AZURITE} from npm into node_modules/.cache\n`);
@@ -78,7 +83,11 @@ const venv = join(CACHE, `azure-cli-${AZURE_CLI}`);
  * A virtual environment in `folder` with what pip takes as `wanted`, once; `named` is what is told to whoever waits. Returns why it failed, or undefined.
  * The note is written last, so that half an installation is never used.
  */
-export async function installFromPyPI(folder: string, named: string, wanted: readonly string[]): Promise<string | undefined> {
+export function installFromPyPI(folder: string, named: string, wanted: readonly string[]): Promise<string | undefined> {
+  return alone(() => makeFromPyPI(folder, named, wanted));
+}
+
+async function makeFromPyPI(folder: string, named: string, wanted: readonly string[]): Promise<string | undefined> {
   const note = join(folder, 'complete');
   if (await exists(note)) return undefined;
   await rm(folder, { recursive: true, force: true });
@@ -96,6 +105,40 @@ export async function installFromPyPI(folder: string, named: string, wanted: rea
   return failure;
 }
 
+const LOOK_AGAIN = 300;
+
+/** Test files run two at a time, each a process of its own: one of them installs what both want, and the other waits and finds it there. */
+export async function alone<Result>(install: () => Promise<Result>): Promise<Result> {
+  await mkdir(CACHE, { recursive: true });
+  const lock = join(CACHE, 'installing');
+  while (!(await isTaken(lock))) await new Promise((wake) => setTimeout(wake, LOOK_AGAIN));
+  try {
+    return await install();
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+/** Whether the lock is ours now. What a process left that ended in the middle is cleared away. */
+async function isTaken(lock: string): Promise<boolean> {
+  try {
+    await writeFile(lock, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch {
+    const holder = Number(await readFile(lock, 'utf8').catch(() => ''));
+    if (holder > 0 && !lives(holder)) await rm(lock, { force: true });
+    return false;
+  }
+}
+
+function lives(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 function makeVenv(folder: string): Promise<string | undefined> {
   return run('python3', ['-m', 'venv', '--clear', folder]);
 }
@@ -106,7 +149,10 @@ export async function aptInstall(...packages: readonly string[]): Promise<boolea
   process.stderr.write(`installing ${packages.join(', ')} with apt-get\n`);
   const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
   await run('apt-get', ['update', '-qq'], quiet);
-  return (await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], quiet)) === undefined;
+  return (
+    (await run('apt-get', ['install', '-y', '-qq', '-o', 'DPkg::Lock::Timeout=300', '--no-install-recommends', ...packages], quiet)) ===
+    undefined
+  );
 }
 
 /** Runs to the end; returns undefined, or the last line that tells why it failed. */
