@@ -157,8 +157,12 @@ suite('backups by cmdlets, into a folder, and by themselves', () => {
     // It is tried again before a day is over.
     rmSync(join(folder, 'daily'));
     mkdirSync(join(folder, 'daily'));
-    house.advance(2 * HOUR);
-    await until(async () => (await page('readyz')) === 'ready\n');
+    let looks = 0;
+    await until(async () => {
+      // One that was under way when the folder came back may still fail, and waits for its next turn.
+      if (looks++ % 40 === 0) house.advance(2 * HOUR);
+      return (await page('readyz')) === 'ready\n';
+    });
     assert.equal((await schedule()).trouble, null);
   });
 
