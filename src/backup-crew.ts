@@ -48,11 +48,11 @@ interface Figure {
 }
 
 /** The runner, and what others see of it. */
-export function openBackups(data: BackupThreadData, parts: Omit<RunnerParts, 'work'>): OpenBackups {
+export function openBackups(data: BackupThreadData, parts: Omit<RunnerParts, 'work'> & Pick<BackupAnswers, 'identityToken'>): OpenBackups {
   let ages: readonly BackupAge[] = [];
   const runner = openBackupRunner({ ...parts, work: openBackupCrew(data, answers(parts)) });
   return {
-    port: { settings: data.settings, hasIdentities: false, start: (jobId) => runner.start(jobId) },
+    port: { settings: data.settings, start: (jobId) => runner.start(jobId) },
     resume: async () => {
       const left = await parts.read.selectFrom('backup_jobs').select('id').where('status', '=', 'InProgress').execute();
       await sweepSpool(data.settings.spool, new Set(left.map(({ id }) => id)));
@@ -79,13 +79,8 @@ function spoken(age: number): string {
   return hours < 48 ? `${hours} hours` : `${Math.floor(hours / 24)} days`;
 }
 
-function answers({ write }: Pick<RunnerParts, 'write'>): BackupAnswers {
-  return {
-    keep: (batch) => write((writer) => keepRows(writer, batch)),
-    identityToken: async () => {
-      throw jobFailure('NotSupported', 'HSMs have no managed identities in this version.');
-    },
-  };
+function answers({ write, identityToken }: Pick<RunnerParts, 'write'> & Pick<BackupAnswers, 'identityToken'>): BackupAnswers {
+  return { keep: (batch) => write((writer) => keepRows(writer, batch)), identityToken };
 }
 
 /** The work, done in a thread that is there as long as it is needed. */

@@ -20,6 +20,7 @@ import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
 import { type AboutWhom, noRecorder, type ReadRecords } from './core/audit.ts';
 import { type Clock, newClockOffset, sharedClock, systemClock } from './core/clock.ts';
 import { type Tag, Versions } from './core/coherence.ts';
+import { noIdentity } from './core/errors-backup.ts';
 import { Failure } from './core/failure.ts';
 import { type IssuerKeys, jsonOverHttps, openIssuerKeys } from './core/issuer-keys.ts';
 import type { OutboundRules } from './core/outbound.ts';
@@ -54,10 +55,12 @@ import { directoryPort } from './identity/directory.ts';
 import { documentsOf, type KeySets, openKeySets } from './identity/issuers/key-sets.ts';
 import { type OutsideIssuers, openOutsideIssuers } from './identity/issuers/outside-token.ts';
 import { readIssuers, type TrustedIssuer } from './identity/issuers/settings.ts';
+import { ownIdentityTokens } from './identity/managed-identities.ts';
 import { type OpenTenant, openTenant } from './identity/open-tenant.ts';
 import { principalById } from './identity/principals.ts';
 import { identityRoom } from './identity/room.ts';
 import { sweepIdentity } from './identity/sweep.ts';
+import { identityOfHsm } from './management/managed-hsms/identity.ts';
 import { managementRoom } from './management/room.ts';
 import { sweepManagement } from './management/sweep.ts';
 import { openServiceStore, refuseStrayLog } from './operator/anchor.ts';
@@ -137,6 +140,9 @@ export interface ServiceOptions {
   /** Resolves when nobody wants the service any more: a sealed one gives up waiting, with `Stopped`. */
   readonly stop?: Promise<void>;
 }
+
+/** For whom tokens of a blob service are, whichever account it is (Azure Storage, authorise with Microsoft Entra ID). */
+const STORAGE_AUDIENCE = 'https://storage.azure.com/';
 
 const SWEEP_EVERY = 1000;
 const PORT_ATTEMPTS = 5;
@@ -292,11 +298,18 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       cleanup.push(() => opened.close());
       audit = opened;
     }
+    const identityTokens = ownIdentityTokens({ ...parts, tenantId });
     const backups = openBackups(
       { dataFolder: config.dataFolder, store: config.store, rootKeys: rootKeys.shared, clockOffset, settings: config.backups },
       {
         ...parts,
         write: audit?.write ?? store.write,
+        identityToken: async (hsmId) => {
+          const objectId = await identityOfHsm(store.read, hsmId);
+          const found = objectId === undefined ? undefined : await identityTokens(objectId, STORAGE_AUDIENCE);
+          if (found === undefined) throw noIdentity();
+          return found;
+        },
         knownPrincipals: async (ids) =>
           (await Promise.all(ids.map((id) => principalById(store.read, id)))).flatMap((known) => known?.id ?? []),
         ended: ({ id, hsm_id, kind, status, error_code }) =>

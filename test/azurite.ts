@@ -18,6 +18,7 @@ import {
   SASProtocol,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob';
+import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { azurite, type Missing } from './tools.ts';
 import { makePair } from './unit/security-domain/ceremony.ts';
 
@@ -146,4 +147,24 @@ function openGate(behind: string, tls: { readonly key: string; readonly cert: st
   });
   const gate: Gate = { server, seen, keeper: undefined };
   return gate;
+}
+
+/**
+ * What a storage does that trusts a service of ours as an issuer: a token in the Authorization header, signed by it for storage services, is as good as a SAS.
+ * `seen` is told the object id of each caller.
+ */
+export function trustingIssuer(keys: JSONWebKeySet, sas: string, seen: (objectId: unknown) => void): Gatekeeper {
+  const keySet = createLocalJWKSet(keys);
+  return async (request, response) => {
+    const [, token = ''] = /^Bearer (.+)$/.exec(request.headers.authorization ?? '') ?? [];
+    const verified = await jwtVerify(token, keySet, { audience: 'https://storage.azure.com/' }).catch(() => undefined);
+    if (verified === undefined) {
+      response.writeHead(401, { 'x-ms-error-code': 'InvalidAuthenticationInfo', 'www-authenticate': 'Bearer' }).end();
+      return 'handled';
+    }
+    seen(verified.payload.oid);
+    delete request.headers.authorization;
+    request.url = `${request.url}${request.url?.includes('?') ? '&' : '?'}${sas}`;
+    return undefined;
+  };
 }

@@ -41,6 +41,13 @@ export function otherDomain(): Failure {
   );
 }
 
+export function noIdentity(): Failure {
+  return jobFailure(
+    'ManagedIdentityNotFound',
+    'The HSM has no managed identity, or it is disabled. Give it a user-assigned one (Update-AzKeyVaultManagedHsm -UserAssignedIdentity), or use a SAS token.',
+  );
+}
+
 export function serviceEnded(what: string): Failure {
   return jobFailure('ServiceRestarted', `The service ended while this was under way. ${what}`);
 }

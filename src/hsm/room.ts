@@ -139,6 +139,5 @@ function refuseToWrite(): never {
 /** For a thread that only reads: nothing that needs this runs there. */
 const noBackups: Backups = {
   settings: { folder: undefined, outbound: { privateHosts: [], authorities: [], within: 0 }, spool: '' },
-  hasIdentities: false,
   start: refuseToWrite,
 };

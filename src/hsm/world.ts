@@ -30,8 +30,6 @@ export interface HsmParts {
 /** Who does the jobs of backup and restore. */
 export interface Backups {
   readonly settings: BackupSettings;
-  /** Whether HSMs can have managed identities. */
-  readonly hasIdentities: boolean;
   /** Begins to work on a job that was written down; how it ends stands in its row. */
   start(jobId: string): void;
 }

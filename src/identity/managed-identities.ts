@@ -106,3 +106,28 @@ async function byResourceId(read: Reader, resourceId: string): Promise<ServicePr
   const found = row === undefined ? undefined : await principalById(read, row.id);
   return found?.kind === 'servicePrincipal' ? found : undefined;
 }
+
+export interface IdentityToken {
+  readonly token: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
+}
+
+/**
+ * Tokens for what the service itself does as one of its identities, for an audience outside. Undefined when the identity is gone or disabled. They say
+ * who we are to whoever trusts this service as an issuer, and nothing to anybody else.
+ */
+export function ownIdentityTokens(
+  parts: Omit<ManagedIdentityParts, 'imds'>,
+): (objectId: string, resource: string) => Promise<IdentityToken | undefined> {
+  const { read, crypto, clock, urls, tenantId } = parts;
+  const currentKey = currentSigningKey(parts);
+  const tenant = tenantNamed(tenantId, tenantId, '');
+  return async (objectId, resource) => {
+    const application = await principalById(read, objectId);
+    if (application?.kind !== 'servicePrincipal' || !application.enabled) return undefined;
+    const want = { resource, scopes: [], idToken: false, refreshToken: false };
+    const answer = await applicationTokens({ currentKey, clock, urls, crypto, tenant }, { application, proof: '2', want, version: 'v1' });
+    return { token: String(answer.access_token), expiresAt: Number(answer.expires_on) * 1000 };
+  };
+}

@@ -41,7 +41,12 @@ export function managementRoom(parts: ManagementRoomParts): Room {
   async function writing(row: ArmRow, visit: Visit): Promise<ArmWrites> {
     const world = await reading(row, visit);
     const caller = signedIn(visit);
-    return { ...world, caller, write: writeFor(row, caller, world.place.scope) };
+    const held = await grants();
+    const also = (action: string, scope: string): void => {
+      if (!mayManage(held, principalsOf(caller), action, scope))
+        throw authorizationFailed(callerName(caller), caller.objectId, action, scope);
+    };
+    return { ...world, caller, write: writeFor(row, caller, world.place.scope), authorise: also };
   }
 
   /** What was true at admission may be true no longer when the change gets its turn, so the transaction asks again. */

@@ -59,4 +59,6 @@ export interface ArmReads {
 export interface ArmWrites extends ArmReads {
   readonly caller: SignedIn;
   readonly write: Store['write'];
+  /** Throws AuthorizationFailed unless the caller may do something else too, elsewhere: assign an identity, say. */
+  readonly authorise: (action: string, scope: string) => void;
 }

@@ -2,8 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { get } from 'node:https';
+import { json } from 'node:stream/consumers';
 import { after, suite } from 'node:test';
-import { openStorage, type Storage } from '../azurite.ts';
+import { openStorage, type Storage, trustingIssuer } from '../azurite.ts';
+import type { Json } from '../house.ts';
 import { CRYPTO_OFFICER, CRYPTO_USER } from '../wire/ready.ts';
 import { az, azFails, azPlain, storyWith, useRecipe } from './azure-cli-stage.ts';
 import { type Plain, signIn } from './plain.ts';
@@ -60,6 +64,24 @@ suite('azure-cli and backups', { skip: 'missing' in storage ? storage.missing : 
     assert.deepEqual(list.map((key: { name: string }) => key.name).sort(), ['kept', 'lost']);
   });
 
+  chapter("the HSM's managed identity does instead of a token, where the storage trusts it", async (on) => {
+    const { connection } = on.service;
+    const made = await az(on, 'identity', 'create', '--resource-group', 'group', '--name', 'backups', '--location', 'norwayeast');
+    await azPlain(on, 'keyvault', 'update-hsm', '--hsm-name', HSM, '--resource-group', 'group', '--mi-user-assigned', made.id);
+    const ca = readFileSync(connection.caFile);
+    const discovery = `${connection.authorityHost}${connection.tenantId}/v2.0/.well-known/openid-configuration`;
+    const { jwks_uri } = await fetched(discovery, ca);
+    const keys = await fetched(jwks_uri, ca);
+    const callers = new Set<unknown>();
+    at.gate = trustingIssuer(keys, at.sas(container), (objectId) => callers.add(objectId));
+    const words = ['--hsm-name', HSM, '--storage-resource-uri', container, '--use-managed-identity', 'true'];
+    const done = await az(on, 'keyvault', 'backup', 'start', ...words);
+    assert.equal(done.status, 'Succeeded');
+    await azPlain(on, 'keyvault', 'restore', 'start', ...words, '--backup-folder', done.folderUrl.split('/').at(-1));
+    assert.deepEqual([...callers], [made.principalId]);
+    at.gate = undefined;
+  });
+
   chapter('what is wrong stands in what az prints', async (on) => {
     assert.match(await azFails(on, 'keyvault', 'backup', 'start', ...into('r')), /AuthorizationPermissionMismatch[\s\S]*may not write/);
     assert.match(
@@ -68,3 +90,9 @@ suite('azure-cli and backups', { skip: 'missing' in storage ? storage.missing : 
     );
   });
 });
+
+function fetched(url: string, ca: Buffer): Promise<Json> {
+  return new Promise((done, failed) => {
+    get(url, { ca }, (response) => json(response).then(done, failed)).on('error', failed);
+  });
+}

@@ -7,7 +7,7 @@ import { operation } from '../../core/route.ts';
 import { KeyPath } from '../keys/names.ts';
 import type { ActiveWrites, HsmReads } from '../world.ts';
 import { folderFor, insertJob, type JobKind, jobNamed, type NewJob, wireJob } from './jobs.ts';
-import { folderIn, identityIsThere, type Named, placeIn, StorageBody } from './place.ts';
+import { folderIn, type Named, placeIn, StorageBody } from './place.ts';
 
 const JobPath = v.object({ job: v.string() });
 const folder = v.pipe(v.string(), v.minLength(1), v.maxLength(2048));
@@ -73,7 +73,6 @@ function restoreJob({ hsm }: ActiveWrites, kind: JobKind, named: Named, written:
 
 async function begin(world: ActiveWrites, origin: string, job: NewJob) {
   const { write, crypto, clock, backups } = world;
-  if (job.named !== undefined) identityIsThere(job.named, backups);
   const row = await write((writer) => insertJob(writer, crypto, job, clock.now()));
   backups.start(row.id);
   const family = familyOf(job.kind);

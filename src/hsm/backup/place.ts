@@ -3,7 +3,7 @@
 import { resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as v from 'valibot';
-import { badParameter, notSupported } from '../../core/errors-keyvault.ts';
+import { badParameter } from '../../core/errors-keyvault.ts';
 import { OutboundRefusal, type OutboundRules, openOutbound } from '../../core/outbound.ts';
 import type { Place } from './storage.ts';
 
@@ -67,12 +67,6 @@ function blobPlace(url: URL, body: v.InferOutput<typeof StorageBody>, settings: 
   if (!useManagedIdentity && token === undefined) throw badParameter('Give a SAS token in token, or set useManagedIdentity.');
   if (token !== undefined && !/^[\x21-\x22\x24-\x7e]+$/.test(token)) throw badParameter('token is not a SAS token.');
   return { place: { kind: 'blobs', uri, useManagedIdentity }, token };
-}
-
-/** Throws NotSupported for a place that wants the HSM's managed identity where HSMs have none. */
-export function identityIsThere({ place }: Named, { hasIdentities }: { readonly hasIdentities: boolean }): void {
-  if (place.kind === 'blobs' && place.useManagedIdentity && !hasIdentities)
-    throw notSupported('Backups with a managed identity are not in this version. Use a SAS token.');
 }
 
 /** The backup's own folder: its name, or its whole address as the backup's job gave it. */

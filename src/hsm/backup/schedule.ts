@@ -13,7 +13,7 @@ import type { Reader } from '../../store/store.ts';
 import { activeHsm } from '../pool.ts';
 import type { ActiveReads, ActiveWrites, HsmWriteParts } from '../world.ts';
 import { folderFor, insertJob, type JobRow, jobUnderWay, placeOf, TOKEN_PURPOSE } from './jobs.ts';
-import { identityIsThere, type Named, placeIn, StorageBody } from './place.ts';
+import { type Named, placeIn, StorageBody } from './place.ts';
 
 export type ScheduleRow = Selectable<Tables['backup_schedules']>;
 
@@ -37,7 +37,6 @@ export const putSchedule = operation({ ...anything, body: ScheduleBody }, (world
     const isSamePlace = known !== undefined && placeOf(known)?.uri === body.storageResourceUri?.replace(/\/+$/, '');
     const named = placeIn(body.token || !isSamePlace ? body : { ...body, token: kept }, backups.settings);
     if (named === undefined) throw badParameter('storageResourceUri is missing.');
-    identityIsThere(named, backups);
     const values = {
       place_json: JSON.stringify(named.place),
       sealed_token: named.token === undefined ? null : crypto.sealSecret(TOKEN_PURPOSE, hsm.id, Buffer.from(named.token)),

@@ -72,10 +72,7 @@ export function checkedTenant(tenantId: string | null | undefined, own: string):
 }
 
 /** What is not there yet is refused here. */
-export function refuseWhatIsNotHere({ identity, properties }: HsmRequest): void {
-  const none = (text: string | null | undefined, usual: string): boolean =>
-    text === undefined || text === null || text.toLowerCase() === usual.toLowerCase();
-  if (!none(identity?.type, 'None')) throw armNotSupported('Managed identities of an HSM are not in this version.');
+export function refuseWhatIsNotHere({ properties }: HsmRequest): void {
   if ((properties?.regions?.length ?? 0) > 0) throw armNotSupported('An HSM in more than one region is not in this version.');
   if (properties?.enableSoftDelete === false)
     throw armBadRequest('The property "enableSoftDelete" cannot be set to false: soft delete is always on.');

@@ -26,6 +26,7 @@ import {
   checkedTenant,
   refuseWhatIsNotHere,
 } from './check.ts';
+import { checkedIdentity } from './identity.ts';
 import { checkedNetwork, networkRulesOf, refuseLockOut } from './network.ts';
 import { HsmBody, HsmPath, type HsmRequest, type HsmRow, type KeptSettings, settingsOf, wireHsm } from './shapes.ts';
 
@@ -82,7 +83,12 @@ async function create(writer: Writer, world: ArmWrites, name: string, asked: Ask
   const location = checkedLocation(body.location);
   const sku = checkedSku(body.sku);
   const administrators = checkedAdministrators(properties?.initialAdminObjectIds);
-  const settings: KeptSettings = { initialAdminObjectIds: administrators, ...checkedNetwork(properties, OPEN) };
+  const identity = (await checkedIdentity(writer, world, body, undefined)) ?? undefined;
+  const settings: KeptSettings = {
+    initialAdminObjectIds: administrators,
+    ...checkedNetwork(properties, OPEN),
+    ...(identity === undefined ? {} : { identity }),
+  };
   refuseLockOut(settings, address, query.acknowledge);
   const now = clock.now();
   const row: HsmRow = {
@@ -135,7 +141,10 @@ async function change(writer: Writer, world: ArmWrites, known: HsmRow, { body, a
   refuseImmutable(known, body);
   const { properties } = body;
   const before = settingsOf(known);
-  const settings: KeptSettings = { ...before, ...checkedNetwork(properties, before) };
+  const { identity: _, ...rest } = before;
+  const asked = await checkedIdentity(writer, world, body, before.identity);
+  const identity = asked === undefined ? before.identity : (asked ?? undefined);
+  const settings: KeptSettings = { ...rest, ...checkedNetwork(properties, before), ...(identity === undefined ? {} : { identity }) };
   const active = await world.hsms.isActivated(writer, known.id);
   const network = networkRulesOf(settings);
   if (!active && !isDeepStrictEqual(network, networkRulesOf(before))) refuseLockOut(settings, address, query.acknowledge);

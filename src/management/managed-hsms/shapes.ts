@@ -6,6 +6,7 @@ import { hsmOrigin } from '../../core/urls.ts';
 import type { Tables } from '../../store/schema.ts';
 import { groupId } from '../group-rows.ts';
 import { ResourceTags, tagsIn } from '../tags.ts';
+import { wireHsmIdentity } from './identity.ts';
 
 export type HsmRow = Tables['managed_hsms'];
 
@@ -15,6 +16,8 @@ export interface KeptSettings {
   readonly networkAcls: NetworkAcls;
   readonly publicNetworkAccess: 'Enabled' | 'Disabled';
   readonly privateEndpointConnections?: readonly PrivateEndpointConnection[];
+  /** With which it goes to its backup storage. */
+  readonly identity?: { readonly resourceId: string; readonly principalId: string; readonly clientId: string };
 }
 
 export interface PrivateEndpointConnection {
@@ -63,7 +66,7 @@ export const HsmBody = v.object({
   location: Text,
   sku: v.nullish(v.object({ family: Text, name: Text })),
   tags: ResourceTags,
-  identity: v.nullish(v.looseObject({ type: Text })),
+  identity: v.nullish(v.object({ type: Text, userAssignedIdentities: v.nullish(v.record(v.string(), v.unknown())) })),
   properties: v.nullish(
     v.object({
       tenantId: Text,
@@ -105,7 +108,7 @@ const ACTIVATION = {
 } as const;
 
 export function wireHsm(row: HsmRow, { urls, tenantId }: { readonly urls: Urls; readonly tenantId: string }, active: boolean) {
-  const { initialAdminObjectIds, networkAcls, publicNetworkAccess, privateEndpointConnections = [] } = settingsOf(row);
+  const { initialAdminObjectIds, networkAcls, publicNetworkAccess, privateEndpointConnections = [], identity } = settingsOf(row);
   return {
     id: hsmId(row),
     name: row.name,
@@ -113,6 +116,7 @@ export function wireHsm(row: HsmRow, { urls, tenantId }: { readonly urls: Urls; 
     location: row.location,
     sku: { family: row.sku_family, name: row.sku_name },
     tags: tagsIn(row.tags_json),
+    ...wireHsmIdentity(identity),
     systemData: {
       createdBy: row.created_by,
       createdByType: row.created_by_type,

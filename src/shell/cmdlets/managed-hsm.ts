@@ -33,6 +33,12 @@ import {
 
 const property = { property: true } as const;
 
+const identityParameter = {
+  type: 'string[]',
+  allowEmpty: true,
+  help: 'Resource id of a user-assigned managed identity, with which the HSM goes to its backup storage.',
+} as const;
+
 export const newManagedHsm = define({
   name: 'New-AzKeyVaultManagedHsm',
   aliases: ['New-AzManagedHsm'],
@@ -66,6 +72,7 @@ export const newManagedHsm = define({
     NetworkRuleSet: { type: 'object', help: 'From New-AzKeyVaultManagedHsmNetworkRuleSetObject.' },
     EnablePurgeProtection: { type: 'switch', help: 'Nobody can purge it before its time. Cannot be undone.' },
     Tag: tagParameter,
+    UserAssignedIdentity: identityParameter,
     SubscriptionId: subscriptionParameter,
   },
   changes: true,
@@ -95,6 +102,7 @@ export const newManagedHsm = define({
         location: args.Location,
         sku: skuOf(args.Sku),
         ...(tags === undefined ? {} : { tags }),
+        ...identityOf(args.UserAssignedIdentity),
         properties: {
           tenantId: (await context.session.connection()).tenantId,
           initialAdminObjectIds,
@@ -117,6 +125,13 @@ function skuOf(name: string | undefined): { name: string; family: string } {
   if (kind === undefined || family === undefined) return { name: name ?? '', family: 'B' };
   const word = kind.charAt(0).toUpperCase() + kind.slice(1).toLowerCase();
   return { name: `${word}_${family.toUpperCase()}${size}`, family: family.toUpperCase() };
+}
+
+/** An empty list takes the identity away. */
+function identityOf(ids: readonly string[] | undefined): object {
+  if (ids === undefined) return {};
+  if (ids.length === 0) return { identity: { type: 'None' } };
+  return { identity: { type: 'UserAssigned', userAssignedIdentities: Object.fromEntries(ids.map((id) => [id, {}])) } };
 }
 
 function networkAccess(given: 'Enabled' | 'Disabled' | undefined): object {
@@ -207,6 +222,7 @@ export const updateManagedHsm = define({
     Tag: { ...tagParameter, allowEmpty: true },
     EnablePurgeProtection: { type: 'switch', help: 'Cannot be undone.' },
     PublicNetworkAccess: { type: 'string', values: ['Enabled', 'Disabled'] },
+    UserAssignedIdentity: identityParameter,
     SubscriptionId: subscriptionParameter,
   },
   parameterSets: {
@@ -236,7 +252,11 @@ export const updateManagedHsm = define({
     };
     const place = await managedHsms(context);
     const started = await call(context, place, 'PATCH', path, {
-      body: { ...(tags === undefined ? {} : { tags }), ...(Object.keys(properties).length === 0 ? {} : { properties }) },
+      body: {
+        ...(tags === undefined ? {} : { tags }),
+        ...identityOf(args.UserAssignedIdentity),
+        ...(Object.keys(properties).length === 0 ? {} : { properties }),
+      },
     });
     await completed(context, place, started, `updating managed HSM '${name}'`);
     return managedHsmShape((await call(context, place, 'GET', path)).json);

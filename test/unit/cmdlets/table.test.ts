@@ -95,8 +95,6 @@ const leftOut: Readonly<Record<string, readonly string[]>> = {
   ],
   'Get-AzResourceGroup': ['ExpandProperties', 'Tag'],
   'Remove-AzResourceGroup': ['ForceDeletionType'],
-  'New-AzKeyVaultManagedHsm': ['UserAssignedIdentity'],
-  'Update-AzKeyVaultManagedHsm': ['UserAssignedIdentity'],
   'Test-AzKeyVaultManagedHsmNameAvailability': [...pipeline, 'JsonFilePath', 'JsonString'],
   'Get-AzKeyVaultManagedHsmRegion': pipeline,
   'Add-AzKeyVaultManagedHsmRegion': pipeline,
