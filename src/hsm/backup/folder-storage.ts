@@ -20,7 +20,10 @@ export async function openFolderStorage(root: string, container: string, folder:
   return {
     put: async (name, bytes) => {
       try {
-        await mkdir(place, { recursive: true, mode: 0o700 });
+        // Not recursively: that calls a disk that cannot be written a folder that is not there.
+        await mkdir(place, { mode: 0o700 }).catch((error: unknown) => {
+          if (codeOf(error) !== 'EEXIST') throw error;
+        });
         await writeWhole(join(place, name), bytes);
       } catch (cause) {
         throw whyNotWritten(container, cause);
