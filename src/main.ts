@@ -1,9 +1,8 @@
-// Puts the house together: config → store → crypto → rooms → doors. The only file that knows every room. Its thread owns what there must be one of:
+// Puts the house together: config → store → crypto → rooms → doors. Its thread owns what there must be one of:
 // the writer of the store, the schedules, the certificate authority, the port for health and metrics.
 
 import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import { openEvents } from './audit/event.ts';
@@ -14,55 +13,35 @@ import { type Audit, openAudit } from './audit/open-audit.ts';
 import { recordsReader } from './audit/read-records.ts';
 import { openRecorder } from './audit/recorder.ts';
 import { type OpenBackups, openBackups } from './backup-crew.ts';
-import { COMPILE_CACHE } from './compile-cache.ts';
 import type { Config } from './config.ts';
 import { type ConnectionFile, connectionFileIn } from './connection-file.ts';
-import { type AboutWhom, noRecorder, type ReadRecords } from './core/audit.ts';
-import { type Clock, newClockOffset, sharedClock, systemClock } from './core/clock.ts';
-import { type Tag, Versions } from './core/coherence.ts';
+import { noRecorder } from './core/audit.ts';
+import { newClockOffset, sharedClock, systemClock } from './core/clock.ts';
+import { Versions } from './core/coherence.ts';
 import { noIdentity } from './core/errors-backup.ts';
-import { Failure } from './core/failure.ts';
-import { type IssuerKeys, jsonOverHttps, openIssuerKeys } from './core/issuer-keys.ts';
-import type { OutboundRules } from './core/outbound.ts';
-import type { Room } from './core/route.ts';
+import { jsonOverHttps, openIssuerKeys } from './core/issuer-keys.ts';
 import { shownStore } from './core/store-address.ts';
-import { type Peer, peer } from './core/thread-calls.ts';
 import { type Urls, urlsFor } from './core/urls.ts';
 import { VERSION } from './core/version.ts';
 import { openEvidence } from './crypto/evidence.ts';
-import type { CryptoModule } from './crypto/module.ts';
 import { openCryptoModule } from './crypto/openssl-module.ts';
 import { runSelfTests } from './crypto/self-test.ts';
 import { type Authority, openAuthority } from './door/certificate-authority.ts';
 import { claimPort, portTaken } from './door/claim-port.ts';
 import { type Commands, openControlChannel } from './door/control-channel.ts';
-import { parseCall } from './door/decode.ts';
-import { dialects } from './door/dialects.ts';
-import type { WriteRequest } from './door/door.ts';
 import type { LoopbackPort } from './door/loopback.ts';
 import { type ManagementAnswers, openManagementPort } from './door/management-port.ts';
 import { processMetrics } from './door/metrics.ts';
-import { identityPort } from './graph/identity-port.ts';
-import { graphRoom } from './graph/room.ts';
 import { anyJobUnderWay } from './hsm/backup/jobs.ts';
-import { type AskedSigner, openAuthorities, openSigners, type SignerFor, type Signers, signerMaker } from './hsm/evidence/signers.ts';
-import { hsmPort } from './hsm/lifecycle.ts';
+import { openAuthorities, openSigners, signerMaker } from './hsm/evidence/signers.ts';
 import { HSMS_TAG, returnUnconfirmed } from './hsm/pool.ts';
-import { hsmRoom } from './hsm/room.ts';
-import { sweepHsms } from './hsm/sweep.ts';
-import type { Backups } from './hsm/world.ts';
-import { directoryPort } from './identity/directory.ts';
-import { documentsOf, type KeySets, openKeySets } from './identity/issuers/key-sets.ts';
-import { type OutsideIssuers, openOutsideIssuers } from './identity/issuers/outside-token.ts';
-import { readIssuers, type TrustedIssuer } from './identity/issuers/settings.ts';
+import { documentsOf, openKeySets } from './identity/issuers/key-sets.ts';
+import { openOutsideIssuers } from './identity/issuers/outside-token.ts';
+import { readIssuers } from './identity/issuers/settings.ts';
 import { ownIdentityTokens } from './identity/managed-identities.ts';
 import { type OpenTenant, openTenant } from './identity/open-tenant.ts';
 import { principalById } from './identity/principals.ts';
-import { identityRoom } from './identity/room.ts';
-import { sweepIdentity } from './identity/sweep.ts';
 import { identityOfHsm } from './management/managed-hsms/identity.ts';
-import { managementRoom } from './management/room.ts';
-import { sweepManagement } from './management/sweep.ts';
 import { openServiceStore, refuseStrayLog } from './operator/anchor.ts';
 import { controlFileIn, controlNote, removeControlFile } from './operator/control-file.ts';
 import { refuseOthersName } from './operator/node-name.ts';
@@ -71,59 +50,12 @@ import { openRootKeys } from './operator/root-key-opening.ts';
 import { openSealed, type SealedDoor, Stopped, unsealed } from './operator/sealed.ts';
 import { shareAuthority } from './operator/shared-authority.ts';
 import { snapshotMarks } from './operator/snapshot.ts';
+import { buildRooms, freeKeys, type HouseParts } from './rooms.ts';
 import { lockFolder } from './store/folder-lock.ts';
-import type { StorePlace } from './store/open.ts';
 import { diskTrouble } from './store/storage-errors.ts';
-import type { Reader, Store } from './store/store.ts';
+import { sweepEvery } from './sweeping.ts';
 import { writeFileWhole } from './terminal/files.ts';
-
-/** What every room is built from; `write` is there on this thread alone. */
-export interface HouseParts {
-  readonly read: Reader;
-  readonly write: Store['write'] | undefined;
-  readonly crypto: CryptoModule;
-  readonly clock: Clock;
-  readonly urls: Urls;
-  readonly versions: Versions;
-  readonly tenantId: string;
-  readonly issuerKeys: IssuerKeys;
-  readonly signers: Signers;
-  readonly records: ReadRecords | undefined;
-  readonly about?: AboutWhom | undefined;
-  readonly backups?: Backups;
-  readonly outside: OutsideIssuers;
-}
-
-/** Every room, in the same order on every thread: a row is known by its numbers. */
-export function buildRooms(parts: HouseParts): readonly Room[] {
-  const directory = directoryPort(parts);
-  return [
-    hsmRoom({ ...parts, groupsOf: directory.groupsOf }),
-    identityRoom(parts),
-    graphRoom({ ...parts, directory }),
-    managementRoom({ ...parts, groupsOf: directory.groupsOf, hsms: hsmPort(parts), identities: identityPort({ ...parts, directory }) }),
-  ];
-}
-
-/** What a worker thread is started with. */
-export interface WorkerData extends StorePlace {
-  readonly node: string;
-  readonly rootKeys: SharedArrayBuffer;
-  readonly versions: SharedArrayBuffer;
-  readonly clockOffset: SharedArrayBuffer;
-  readonly urls: Urls;
-  readonly tenantId: string;
-  readonly hosts: readonly string[];
-  readonly hostsGiven: boolean;
-  readonly trustedProxies: readonly string[];
-  readonly inFlight: number;
-  readonly attestation: OutboundRules;
-  readonly issuers: readonly TrustedIssuer[];
-  readonly reusePort: boolean;
-  readonly logLevel: string;
-  /** Undefined when no records are kept. */
-  readonly auditGate: SharedArrayBuffer | undefined;
-}
+import { answersFor, type Crew, tellOfCommit, type WorkerData, Workers } from './worker-crew.ts';
 
 export interface Service {
   readonly connection: ConnectionFile;
@@ -144,12 +76,7 @@ export interface ServiceOptions {
 /** For whom tokens of a blob service are, whichever account it is (Azure Storage, authorise with Microsoft Entra ID). */
 const STORAGE_AUDIENCE = 'https://storage.azure.com/';
 
-const SWEEP_EVERY = 1000;
 const PORT_ATTEMPTS = 5;
-/** Worker threads that ended by themselves within this many milliseconds before the service gives up. */
-const FALL_WINDOW = 60_000;
-const FALLS_ALLOWED = 5;
-
 /** Starts the service and resolves when it answers. Throws an Error for the operator, having let go of everything it had taken. */
 export async function startService(config: Config, options: ServiceOptions = {}): Promise<Service> {
   const cleanup: (() => unknown)[] = [];
@@ -346,7 +273,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     cleanup.push(() => backups.close());
     await backups.resume();
     openedBackups = backups;
-    const sweeping = sweepEvery(SWEEP_EVERY, house, audit, keySets, backups, log);
+    const sweeping = sweepEvery(house, audit, keySets, backups, log);
     cleanup.push(() => sweeping.stop());
     const identity = await openIdentity(config, house, audit, auditGate, log);
     if (identity !== undefined) cleanup.push(() => identity.close());
@@ -399,168 +326,6 @@ async function openFolder(folder: string): Promise<void> {
     );
   }
   if ((mode & 0o077) !== 0) await chmod(folder, 0o700);
-}
-
-/** The worker threads that are there now, and who wants to know of commits. */
-interface Crew {
-  readonly peers: Set<Peer>;
-  readonly committed: ((tags: readonly Tag[]) => void)[];
-}
-
-function tellOfCommit(crew: Crew, tags: readonly Tag[]): void {
-  for (const listener of crew.committed) listener(tags);
-  // Caches look at the shared counters by themselves; this only frees memory, so nobody waits for it.
-  for (const worker of crew.peers) worker.ask('committed', tags).catch(() => undefined);
-}
-
-/** Native forms of keys that were changed or removed are freed on this thread, rather than when the cache gets to them. */
-export function freeKeys(crypto: CryptoModule, tags: readonly Tag[]): void {
-  for (const tag of tags) {
-    const [, hsmId, name] = /^key:([^/]+)\/(.+)$/.exec(tag) ?? [];
-    if (hsmId !== undefined && name !== undefined) crypto.dropKey(hsmId, name);
-    if (tag.startsWith('domain:')) crypto.dropDomain(tag.slice('domain:'.length));
-  }
-}
-
-type Answers = Parameters<typeof peer>[1];
-
-/** What worker threads may ask of this one. */
-function answersFor(
-  rooms: readonly Room[],
-  { urls, tenantId }: HouseParts,
-  authority: Authority,
-  signerFor: SignerFor,
-  audit: Audit | undefined,
-  keySets: KeySets,
-): Answers {
-  const habitsOf = dialects({ urls, tenantId, version: VERSION });
-  return {
-    leaf: (names: readonly string[]) => authority.leaf(names),
-    signer: (asked: AskedSigner) => signerFor(asked),
-    issuerKeys: ({ issuer, kid }: { readonly issuer: string; readonly kid: string }) => keySets.keySetOf(issuer, kid),
-    record: async (events: readonly string[]) => audit?.append(events),
-    write: async ({ room, row, visit, carried, facts }: WriteRequest) => {
-      const where = rooms[room];
-      const served = where?.rows[row];
-      if (where === undefined || served === undefined) throw new Error(`there is no row ${row} in room ${room}`);
-      const run = async (): Promise<unknown> => {
-        const admitted = await served.admit(visit);
-        return admitted.run(parseCall(served, visit, carried, habitsOf[where.dialect]));
-      };
-      return audit === undefined ? run() : audit.recorded(facts, run);
-    },
-  };
-}
-
-/** Starts worker threads, replaces one that falls, and gives up when they keep falling. */
-class Workers {
-  readonly #data: WorkerData;
-  readonly #answers: Answers;
-  readonly #crew: Crew;
-  readonly #log: Logger;
-  readonly #clock: Clock;
-  readonly #giveUp: (error: Error) => void;
-  readonly #running = new Map<Worker, Peer>();
-  readonly #falls: number[] = [];
-  #closing = false;
-
-  constructor(data: WorkerData, answers: Answers, crew: Crew, log: Logger, clock: Clock, giveUp: (error: Error) => void) {
-    this.#data = data;
-    this.#answers = answers;
-    this.#crew = crew;
-    this.#log = log;
-    this.#clock = clock;
-    this.#giveUp = giveUp;
-  }
-
-  /** Resolves when all of them listen. */
-  async start(count: number): Promise<void> {
-    await Promise.all(Array.from({ length: count }, () => this.#startOne()));
-  }
-
-  async close(): Promise<void> {
-    this.#closing = true;
-    await Promise.all(
-      [...this.#running].map(async ([worker, asked]) => {
-        await asked.ask('close', undefined).catch(() => undefined);
-        await worker.terminate();
-      }),
-    );
-  }
-
-  async #startOne(): Promise<void> {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData: this.#data,
-      env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
-    });
-    const asked = peer(worker, this.#answers);
-    this.#running.set(worker, asked);
-    let reason = new Error('a worker thread ended');
-    worker.on('error', (error) => {
-      reason = error instanceof Error ? error : new Error(String(error));
-    });
-    worker.on('exit', () => {
-      this.#running.delete(worker);
-      this.#crew.peers.delete(asked);
-      asked.abandon(new Failure(503, 'ServiceUnavailable', 'The service is shutting down.', { cause: reason }));
-      if (!this.#closing && listens) this.#fell(reason);
-    });
-    let listens = false;
-    await asked.ask('listen', undefined);
-    listens = true;
-    this.#crew.peers.add(asked);
-  }
-
-  #fell(reason: Error): void {
-    const now = this.#clock.now();
-    this.#falls.push(now);
-    this.#log.error({ err: reason }, 'a worker thread fell and is replaced');
-    if (this.#falls.filter((at) => now - at < FALL_WINDOW).length > FALLS_ALLOWED) this.#giveUp(reason);
-    else this.#startOne().catch((error: Error) => this.#giveUp(error));
-  }
-}
-
-interface Sweeping {
-  stop(): Promise<void>;
-}
-
-/** Does what is due, again and again; one round never overtakes another. */
-function sweepEvery(
-  milliseconds: number,
-  house: HouseParts & { readonly write: Store['write'] },
-  audit: Audit | undefined,
-  keySets: KeySets,
-  backups: OpenBackups,
-  log: Logger,
-): Sweeping {
-  const management = { ...house, hsms: hsmPort(house) };
-  const rounds = [
-    () => sweepHsms(house),
-    () => sweepManagement(management),
-    () => sweepIdentity(house),
-    async () => audit?.sweep(),
-    async () => keySets.refreshDue(),
-    () => backups.look(),
-  ];
-  let stopped = false;
-  let timer: NodeJS.Timeout | undefined;
-  let running: Promise<void> = Promise.resolve();
-  const round = async (): Promise<void> => {
-    for (const sweep of rounds)
-      await sweep().catch((error: unknown) => log.error({ err: error }, 'a sweep failed; it will be tried again'));
-    if (!stopped) timer = setTimeout(begin, milliseconds);
-  };
-  const begin = (): void => {
-    running = round();
-  };
-  begin();
-  return {
-    stop: async () => {
-      stopped = true;
-      clearTimeout(timer);
-      await running;
-    },
-  };
 }
 
 /** The port of managed identities, where the operator asked for it. Its answers are recorded like any other call. */

@@ -26,11 +26,12 @@ import { HSMS_TAG } from './hsm/pool.ts';
 import type { KeySetOf } from './identity/issuers/key-sets.ts';
 import { openOutsideIssuers } from './identity/issuers/outside-token.ts';
 import { tokenVerifier } from './identity/verify-token.ts';
-import { buildRooms, freeKeys, type WorkerData } from './main.ts';
+import { buildRooms, freeKeys } from './rooms.ts';
 import { openReader } from './store/open.ts';
+import type { WorkerData } from './worker-crew.ts';
 
 // The main thread starts this file with a port and with just this data.
-if (parentPort === null) throw new Error('worker.ts is started by main.ts');
+if (parentPort === null) throw new Error('worker.ts is started by worker-crew.ts');
 const data = workerData as WorkerData;
 
 const clock = sharedClock(data.clockOffset);

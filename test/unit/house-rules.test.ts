@@ -27,10 +27,13 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   operator: ['core', 'crypto', 'store', 'audit', 'door', 'hsm', 'identity', 'terminal', 'config.ts'],
 };
 
-/** The files beside the folders. Only main.ts knows every room. */
+/** The files beside the folders. Only main.ts and rooms.ts know every room. */
 const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['*'],
-  'worker.ts': ['audit', 'core', 'crypto', 'door', 'hsm', 'identity', 'store', 'main.ts'],
+  'rooms.ts': ['core', 'crypto', 'graph', 'hsm', 'identity', 'management', 'store'],
+  'sweeping.ts': ['audit', 'core', 'hsm', 'identity', 'management', 'store', 'backup-crew.ts', 'rooms.ts'],
+  'worker-crew.ts': ['audit', 'core', 'door', 'hsm', 'identity', 'store', 'compile-cache.ts', 'rooms.ts'],
+  'worker.ts': ['audit', 'core', 'crypto', 'door', 'hsm', 'identity', 'store', 'rooms.ts', 'worker-crew.ts'],
   'compile-cache.ts': [],
   'config.ts': ['core', 'connection-file.ts', 'terminal'],
   'backup-thread.ts': ['core', 'crypto', 'hsm', 'store'],

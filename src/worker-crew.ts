@@ -1,0 +1,157 @@
+// The worker threads: starts them, answers what they ask of the main thread, tells them of commits, and replaces one that falls.
+
+import { Worker } from 'node:worker_threads';
+import type { Logger } from 'pino';
+import type { Audit } from './audit/open-audit.ts';
+import { COMPILE_CACHE } from './compile-cache.ts';
+import type { Clock } from './core/clock.ts';
+import type { Tag } from './core/coherence.ts';
+import { Failure } from './core/failure.ts';
+import type { OutboundRules } from './core/outbound.ts';
+import type { Room } from './core/route.ts';
+import { type Peer, peer } from './core/thread-calls.ts';
+import type { Urls } from './core/urls.ts';
+import { VERSION } from './core/version.ts';
+import type { Authority } from './door/certificate-authority.ts';
+import { parseCall } from './door/decode.ts';
+import { dialects } from './door/dialects.ts';
+import type { WriteRequest } from './door/door.ts';
+import type { AskedSigner, SignerFor } from './hsm/evidence/signers.ts';
+import type { KeySets } from './identity/issuers/key-sets.ts';
+import type { TrustedIssuer } from './identity/issuers/settings.ts';
+import type { HouseParts } from './rooms.ts';
+import type { StorePlace } from './store/open.ts';
+
+/** What a worker thread is started with. */
+export interface WorkerData extends StorePlace {
+  readonly node: string;
+  readonly rootKeys: SharedArrayBuffer;
+  readonly versions: SharedArrayBuffer;
+  readonly clockOffset: SharedArrayBuffer;
+  readonly urls: Urls;
+  readonly tenantId: string;
+  readonly hosts: readonly string[];
+  readonly hostsGiven: boolean;
+  readonly trustedProxies: readonly string[];
+  readonly inFlight: number;
+  readonly attestation: OutboundRules;
+  readonly issuers: readonly TrustedIssuer[];
+  readonly reusePort: boolean;
+  readonly logLevel: string;
+  /** Undefined when no records are kept. */
+  readonly auditGate: SharedArrayBuffer | undefined;
+}
+
+/** Worker threads that ended by themselves within this many milliseconds before the service gives up. */
+const FALL_WINDOW = 60_000;
+const FALLS_ALLOWED = 5;
+
+/** The worker threads that are there now, and who wants to know of commits. */
+export interface Crew {
+  readonly peers: Set<Peer>;
+  readonly committed: ((tags: readonly Tag[]) => void)[];
+}
+
+export function tellOfCommit(crew: Crew, tags: readonly Tag[]): void {
+  for (const listener of crew.committed) listener(tags);
+  // Caches look at the shared counters by themselves; this only frees memory, so nobody waits for it.
+  for (const worker of crew.peers) worker.ask('committed', tags).catch(() => undefined);
+}
+
+type Answers = Parameters<typeof peer>[1];
+
+/** What worker threads may ask of this one. */
+export function answersFor(
+  rooms: readonly Room[],
+  { urls, tenantId }: HouseParts,
+  authority: Authority,
+  signerFor: SignerFor,
+  audit: Audit | undefined,
+  keySets: KeySets,
+): Answers {
+  const habitsOf = dialects({ urls, tenantId, version: VERSION });
+  return {
+    leaf: (names: readonly string[]) => authority.leaf(names),
+    signer: (asked: AskedSigner) => signerFor(asked),
+    issuerKeys: ({ issuer, kid }: { readonly issuer: string; readonly kid: string }) => keySets.keySetOf(issuer, kid),
+    record: async (events: readonly string[]) => audit?.append(events),
+    write: async ({ room, row, visit, carried, facts }: WriteRequest) => {
+      const where = rooms[room];
+      const served = where?.rows[row];
+      if (where === undefined || served === undefined) throw new Error(`there is no row ${row} in room ${room}`);
+      const run = async (): Promise<unknown> => {
+        const admitted = await served.admit(visit);
+        return admitted.run(parseCall(served, visit, carried, habitsOf[where.dialect]));
+      };
+      return audit === undefined ? run() : audit.recorded(facts, run);
+    },
+  };
+}
+
+/** Starts worker threads, replaces one that falls, and gives up when they keep falling. */
+export class Workers {
+  readonly #data: WorkerData;
+  readonly #answers: Answers;
+  readonly #crew: Crew;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #giveUp: (error: Error) => void;
+  readonly #running = new Map<Worker, Peer>();
+  readonly #falls: number[] = [];
+  #closing = false;
+
+  constructor(data: WorkerData, answers: Answers, crew: Crew, log: Logger, clock: Clock, giveUp: (error: Error) => void) {
+    this.#data = data;
+    this.#answers = answers;
+    this.#crew = crew;
+    this.#log = log;
+    this.#clock = clock;
+    this.#giveUp = giveUp;
+  }
+
+  /** Resolves when all of them listen. */
+  async start(count: number): Promise<void> {
+    await Promise.all(Array.from({ length: count }, () => this.#startOne()));
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.all(
+      [...this.#running].map(async ([worker, asked]) => {
+        await asked.ask('close', undefined).catch(() => undefined);
+        await worker.terminate();
+      }),
+    );
+  }
+
+  async #startOne(): Promise<void> {
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData: this.#data,
+      env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
+    });
+    const asked = peer(worker, this.#answers);
+    this.#running.set(worker, asked);
+    let reason = new Error('a worker thread ended');
+    worker.on('error', (error) => {
+      reason = error instanceof Error ? error : new Error(String(error));
+    });
+    worker.on('exit', () => {
+      this.#running.delete(worker);
+      this.#crew.peers.delete(asked);
+      asked.abandon(new Failure(503, 'ServiceUnavailable', 'The service is shutting down.', { cause: reason }));
+      if (!this.#closing && listens) this.#fell(reason);
+    });
+    let listens = false;
+    await asked.ask('listen', undefined);
+    listens = true;
+    this.#crew.peers.add(asked);
+  }
+
+  #fell(reason: Error): void {
+    const now = this.#clock.now();
+    this.#falls.push(now);
+    this.#log.error({ err: reason }, 'a worker thread fell and is replaced');
+    if (this.#falls.filter((at) => now - at < FALL_WINDOW).length > FALLS_ALLOWED) this.#giveUp(reason);
+    else this.#startOne().catch((error: Error) => this.#giveUp(error));
+  }
+}
