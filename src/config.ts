@@ -8,6 +8,7 @@ import { dataFolderOf } from './connection-file.ts';
 import { wrongRange } from './core/addresses.ts';
 import { type AuditSink, auditSinkIn, SINK_FORMS } from './core/audit-sink.ts';
 import type { OutboundRules } from './core/outbound.ts';
+import { regionNamed } from './core/regions.ts';
 import { EMBEDDED, parseStoreAddress, STORE_FORM, type StoreAddress } from './core/store-address.ts';
 import { parseSecretSource, type SecretSource } from './terminal/secret-source.ts';
 import { UsageError } from './terminal/usage-error.ts';
@@ -18,6 +19,8 @@ export interface Config {
   readonly dataFolder: string;
   /** What this node is called, in its audit chain. */
   readonly node: string;
+  /** Where it is: it serves the HSMs of that region alone. Undefined: it serves every HSM. */
+  readonly region: string | undefined;
   /** Whether it waits where another service has the store, to go on when that one ends. */
   readonly isStandby: boolean;
   readonly store: StoreAddress;
@@ -115,6 +118,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   'backup-ca':           { value: 'FILE',  environment: 'STRONGROOM_BACKUP_CA',           default: 'the public ones', says: 'Certificate authorities (PEM) of storage hosts, besides the public ones.' },
   'backup-timeout':      { value: 'SECONDS', environment: 'STRONGROOM_BACKUP_TIMEOUT',    default: '60',         says: 'How long one request to a storage host may take: it carries 4 MB.' },
   node:              { value: 'NAME',   environment: 'STRONGROOM_NODE',            default: 'node-1',               says: 'What this node is called, and its audit chain; each data folder of one store has its own.' },
+  region:            { value: 'NAME',   environment: 'STRONGROOM_REGION',          default: 'none: it serves every HSM', says: 'The region in which this node is, e.g. norwayeast: it serves the HSMs that are there or were extended to it.' },
   standby:           { value: 'on|off', environment: 'STRONGROOM_STANDBY',         default: 'off',                  says: 'Whether this node waits while another service has the PostgreSQL database, and takes over when that one ends; off refuses to start.' },
   store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: `A PostgreSQL database to keep the store in: ${STORE_FORM}. Its password is given in this variable, in $PGPASSWORD or in the password file, never as an argument.` },
 };
@@ -138,6 +142,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
   return {
     dataFolder,
     node: nodeOf(value('node') ?? 'node-1'),
+    region: regionOf(value('region')),
     isStandby: standbyOf(isOn('standby', value('standby') ?? 'off'), store, value('node')),
     store,
     rootKeyFile: resolve(value('root-key') ?? join(dataFolder, 'root.key')),
@@ -224,6 +229,13 @@ function standbyOf(isStandby: boolean, store: StoreAddress, node: string | undef
     throw new UsageError('--standby: a database in the data folder has one service; name a PostgreSQL database with --store');
   if (isStandby && node === undefined) throw new UsageError('--standby: each node of a store has a name of its own; give it with --node');
   return isStandby;
+}
+
+function regionOf(text: string | undefined): string | undefined {
+  const region = text === undefined ? undefined : regionNamed(text);
+  if (text !== undefined && region === undefined)
+    throw new UsageError(`--region ${text}: one of Azure's regions, e.g. norwayeast; ./strongroom Get-AzLocation lists them`);
+  return region;
 }
 
 function pathOf(text: string | undefined): string | undefined {

@@ -28,6 +28,8 @@ export interface HouseParts {
   readonly urls: Urls;
   readonly versions: Versions;
   readonly tenantId: string;
+  /** Where this node is; undefined: it serves every HSM. */
+  readonly region: string | undefined;
   readonly issuerKeys: IssuerKeys;
   readonly signers: Signers;
   readonly records: ReadRecords | undefined;
@@ -43,7 +45,13 @@ export function buildRooms(parts: HouseParts): readonly Room[] {
     hsmRoom({ ...parts, groupsOf: directory.groupsOf }),
     identityRoom(parts),
     graphRoom({ ...parts, directory }),
-    managementRoom({ ...parts, groupsOf: directory.groupsOf, hsms: hsmPort(parts), identities: identityPort({ ...parts, directory }) }),
+    managementRoom({
+      ...parts,
+      groupsOf: directory.groupsOf,
+      hsms: hsmPort(parts),
+      nodeRegions: async () => [parts.region ?? null],
+      identities: identityPort({ ...parts, directory }),
+    }),
   ];
 }
 

@@ -30,6 +30,8 @@ export interface WorkerData extends StorePlace {
   readonly clockOffset: SharedArrayBuffer;
   readonly urls: Urls;
   readonly tenantId: string;
+  /** Where this node is; undefined: it serves every HSM. */
+  readonly region: string | undefined;
   readonly hosts: readonly string[];
   readonly hostsGiven: boolean;
   readonly trustedProxies: readonly string[];

@@ -40,7 +40,7 @@ const log = pino({ level: data.logLevel, base: null }, pino.destination({ dest: 
 const { read, close: closeReader } = await openReader(data);
 const crypto = openCryptoModule({ rootKey: new RootKeys(data.rootKeys) });
 const metrics = doorMetrics();
-const { urls, tenantId, hosts, hostsGiven, reusePort } = data;
+const { urls, tenantId, region, hosts, hostsGiven, reusePort } = data;
 const addresses = hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
 let door: Door | undefined;
 
@@ -65,7 +65,7 @@ const main = peer(parentPort, {
     const outside = openOutsideIssuers({ issuers: data.issuers, keySetOf, clock, versions });
     const { auditGate, dataFolder } = data;
     const records = auditGate === undefined ? undefined : recordsReader(auditFolder(dataFolder), data.node, new Gate(auditGate));
-    const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId, issuerKeys, signers, outside, records };
+    const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId, region, issuerKeys, signers, outside, records };
     door = openDoor({
       rooms: buildRooms(parts),
       verifyToken: tokenVerifier(parts),

@@ -118,6 +118,12 @@ export function propertyInvalid(property: string, words: readonly string[]): Fai
   return new Failure(400, '400', `${property} property is invalid. Supported values are : ${words.join(', ')}`);
 }
 
+/** Recorded: Invalid region name: testregion passed. The valid list of region names: … */
+export function invalidRegion(name: string, valid: readonly string[], why: string): Failure {
+  const message = `Invalid region name: ${name.slice(0, 80)} passed. The valid list of region names: ${valid.join(', ') || 'none'}. ${why}`;
+  return new Failure(400, '400', message);
+}
+
 export function locksItselfOut(address: string): Failure {
   const message = `These network rules shut out the address that this request comes from (${address}), and the HSM is not activated yet: whoever is shut out cannot activate it. Activate it first, or add the address to ipRules, or, if it is to be activated from elsewhere, repeat the request with acknowledge=locked-out in its query.`;
   return new Failure(400, 'NetworkRulesLockOut', message);

@@ -111,6 +111,12 @@ export function resourceNotFound(message: string): Failure {
   return new Failure(404, 'NotFound', message);
 }
 
+/** A node of another region was asked; a load balancer in front of the right ones never is. */
+export function servedElsewhere(origin: string, here: string, regions: readonly string[]): Failure {
+  const message = `The managed HSM at ${origin} is served in ${regions.join(', ')}, and this node is in ${here}.`;
+  return new Failure(421, 'MisdirectedRequest', message);
+}
+
 export function unsupportedApiVersion(version: string): Failure {
   const message = `The api-version '${version.slice(0, 40)}' is not one that this service knows. Use 7.2 to 7.6, or a dated one such as 2025-07-01.`;
   return new Failure(400, 'BadParameter', message);

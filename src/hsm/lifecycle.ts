@@ -15,6 +15,8 @@ export interface NewHsm {
   readonly id: string;
   readonly name: string;
   readonly region: string;
+  /** That it is extended to. */
+  readonly otherRegions: readonly string[];
   /** Days, 7 to 90. */
   readonly retentionDays: number;
   readonly purgeProtection: boolean;
@@ -24,7 +26,7 @@ export interface NewHsm {
 }
 
 /** What may be changed of an HSM that is there. */
-export type HsmChanges = Pick<NewHsm, 'purgeProtection' | 'network'>;
+export type HsmChanges = Pick<NewHsm, 'purgeProtection' | 'network' | 'otherRegions'>;
 
 /** The functions that the resource manager is handed. */
 export function hsmPort(parts: HsmParts) {
@@ -46,6 +48,7 @@ export function hsmPort(parts: HsmParts) {
           sealed_domain_key: crypto.createDomain(hsm.id),
           active_at: null,
           region: hsm.region,
+          other_regions_json: JSON.stringify(hsm.otherRegions),
           retention_days: hsm.retentionDays,
           purge_protection: hsm.purgeProtection ? 1 : 0,
           network_json: JSON.stringify(hsm.network),
@@ -58,10 +61,14 @@ export function hsmPort(parts: HsmParts) {
       writer.touch(HSMS_TAG);
     },
 
-    async update(writer: Writer, id: string, { purgeProtection, network }: HsmChanges): Promise<void> {
+    async update(writer: Writer, id: string, { purgeProtection, network, otherRegions }: HsmChanges): Promise<void> {
       await writer
         .updateTable('hsms')
-        .set({ purge_protection: purgeProtection ? 1 : 0, network_json: JSON.stringify(network) })
+        .set({
+          purge_protection: purgeProtection ? 1 : 0,
+          network_json: JSON.stringify(network),
+          other_regions_json: JSON.stringify(otherRegions),
+        })
         .where('id', '=', id)
         .execute();
       writer.touch(HSMS_TAG);

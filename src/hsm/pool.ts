@@ -68,6 +68,7 @@ function hsmOf(row: Tables['hsms'], urls: Urls): Hsm {
     name: row.name,
     origin: hsmOrigin(urls, row.name),
     region: row.region,
+    otherRegions: row.other_regions_json === null ? [] : JSON.parse(row.other_regions_json),
     retentionDays: row.retention_days,
     purgeProtection: row.purge_protection === 1,
     domainId: row.domain_id,

@@ -4,7 +4,7 @@
 
 import type { RowAudit } from '../core/audit.ts';
 import { principalsOf, type SignedIn } from '../core/caller.ts';
-import { accessDenied, clientNotAuthorized, unsupportedApiVersion } from '../core/errors-keyvault.ts';
+import { accessDenied, clientNotAuthorized, servedElsewhere, unsupportedApiVersion } from '../core/errors-keyvault.ts';
 import type { Failure } from '../core/failure.ts';
 import { type Knock, type Room, serveRows, type Visit } from '../core/route.ts';
 import type { Store } from '../store/store.ts';
@@ -28,7 +28,19 @@ interface Asked {
 }
 
 export function hsmRoom(parts: HsmRoomParts): Room {
-  const { read, crypto, clock, versions, records, groupsOf, issuerKeys, signers, write = refuseToWrite, backups = noBackups } = parts;
+  const {
+    read,
+    crypto,
+    clock,
+    versions,
+    region,
+    records,
+    groupsOf,
+    issuerKeys,
+    signers,
+    write = refuseToWrite,
+    backups = noBackups,
+  } = parts;
   const pool = openPool(parts);
   const access = openAccessCache(read, versions);
   const keys = openKeyCache(parts);
@@ -40,9 +52,16 @@ export function hsmRoom(parts: HsmRoomParts): Room {
     return undefined;
   }
 
+  async function servedAt(host: string): Promise<Hsm> {
+    const hsm = await pool.hsmAt(host);
+    const regions = [hsm.region, ...hsm.otherRegions];
+    if (region !== undefined && !regions.includes(region)) throw servedElsewhere(hsm.origin, region, regions);
+    return hsm;
+  }
+
   async function early(row: Asked, visit: Visit): Promise<HsmReads> {
     checkApiVersion(visit.apiVersion);
-    const hsm = await pool.hsmAt(visit.host);
+    const hsm = await servedAt(visit.host);
     return { hsm, caller: await authorised(hsm, row, visit), read, crypto, clock, records };
   }
 
@@ -55,7 +74,7 @@ export function hsmRoom(parts: HsmRoomParts): Room {
 
   async function active(row: Asked, visit: Visit): Promise<ActiveReads> {
     checkApiVersion(visit.apiVersion);
-    const hsm = await pool.hsmAt(visit.host);
+    const hsm = await servedAt(visit.host);
     if (hsm.state !== 'active') throw notAnswering(hsm.state);
     const caller = await authorised(hsm, row, visit);
     return { hsm, caller, read, crypto, clock, records, keys, groupsOf, issuerKeys, signers, again: () => active(row, visit) };
@@ -85,7 +104,7 @@ export function hsmRoom(parts: HsmRoomParts): Room {
     record: 'every call',
     scope: (named) => scopeOf(row.path, named),
   });
-  const headers = ({ hsm }: HsmReads): Readonly<Record<string, string>> => ({ 'x-ms-keyvault-region': hsm.region });
+  const headers = ({ hsm }: HsmReads): Readonly<Record<string, string>> => ({ 'x-ms-keyvault-region': region ?? hsm.region });
   const writing =
     <World extends HsmReads>(admit: (row: Asked, visit: Visit) => Promise<World>) =>
     async (row: Asked, visit: Visit) => {

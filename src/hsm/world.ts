@@ -21,6 +21,8 @@ export interface HsmParts {
   readonly clock: Clock;
   readonly urls: Urls;
   readonly versions: Versions;
+  /** Where this node is; undefined: it serves every HSM. */
+  readonly region?: string | undefined;
   /** The audit record; left out when none is kept. */
   readonly records?: ReadRecords | undefined;
   /** On the main thread alone. */
@@ -55,7 +57,10 @@ interface HsmFacts {
   readonly name: string;
   /** `https://contosomhsm.managedhsm.localhost:8443`, no slash at the end. */
   readonly origin: string;
+  /** Its location. */
   readonly region: string;
+  /** That it was extended to. */
+  readonly otherRegions: readonly string[];
   /** Days that a deleted key is kept. */
   readonly retentionDays: number;
   readonly purgeProtection: boolean;

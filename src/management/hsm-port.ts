@@ -7,6 +7,7 @@ export interface NewHsm {
   readonly id: string;
   readonly name: string;
   readonly region: string;
+  readonly otherRegions: readonly string[];
   readonly retentionDays: number;
   readonly purgeProtection: boolean;
   readonly administrators: readonly string[];
@@ -42,7 +43,7 @@ export interface ManagerKeys {
 /** Each change is one step inside the caller's transaction. */
 export interface HsmPort {
   provision(writer: Writer, hsm: NewHsm): Promise<void>;
-  update(writer: Writer, id: string, changes: Pick<NewHsm, 'purgeProtection' | 'network'>): Promise<void>;
+  update(writer: Writer, id: string, changes: Pick<NewHsm, 'purgeProtection' | 'network' | 'otherRegions'>): Promise<void>;
   softDelete(writer: Writer, id: string): Promise<void>;
   recover(writer: Writer, id: string): Promise<void>;
   purge(writer: Writer, id: string): Promise<void>;

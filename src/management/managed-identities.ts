@@ -9,12 +9,12 @@ import {
   locationNotAvailableForGroup,
   locationRequired,
 } from '../core/errors-arm.ts';
+import { REGION_NAMES, regionNamed } from '../core/regions.ts';
 import { nothing, reply } from '../core/reply.ts';
 import { operation } from '../core/route.ts';
 import type { Tables } from '../store/schema.ts';
 import type { Reader, Writer } from '../store/store.ts';
 import { groupId } from './group-rows.ts';
-import { REGION_NAMES, regionNamed } from './locations.ts';
 import { ResourceTags, tagsIn } from './tags.ts';
 import type { ArmReads, ArmWrites, Place } from './world.ts';
 

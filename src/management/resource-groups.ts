@@ -8,11 +8,11 @@ import {
   locationRequired,
   resourceGroupNotFound,
 } from '../core/errors-arm.ts';
+import { REGION_NAMES, regionNamed } from '../core/regions.ts';
 import { created, nothing, type Reply, reply } from '../core/reply.ts';
 import { operation } from '../core/route.ts';
 import { forgetRolesWithin } from './authorization/role-assignments.ts';
 import { type GroupRow, groupId, groupNamed } from './group-rows.ts';
-import { REGION_NAMES, regionNamed } from './locations.ts';
 import { softDeleteHsm } from './managed-hsms/delete.ts';
 import { removeIdentitiesOf } from './managed-identities.ts';
 import { acceptedAt, recordResult } from './operations.ts';

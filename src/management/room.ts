@@ -25,7 +25,7 @@ const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const NOWHERE: Place = { subscriptionId: '', group: '', scope: '' };
 
 export function managementRoom(parts: ManagementRoomParts): Room {
-  const { read, clock, urls, versions, tenantId, hsms, identities, groupsOf, write = refuseToWrite } = parts;
+  const { read, clock, urls, versions, tenantId, hsms, nodeRegions, identities, groupsOf, write = refuseToWrite } = parts;
   const grants = armGrants(read, versions);
 
   async function reading(row: ArmRow, visit: Visit): Promise<ArmReads> {
@@ -35,7 +35,7 @@ export function managementRoom(parts: ManagementRoomParts): Room {
     const principals = caller.kind === 'anonymous' ? [] : principalsOf(caller);
     const place = await placeOf(row, visit, held);
     const sees = (scope: string): boolean => mayManage(held, principals, row.action, scope);
-    return { read, clock, urls, tenantId, hsms, identities, groupsOf, caller, sees, place, apiVersion };
+    return { read, clock, urls, tenantId, hsms, nodeRegions, identities, groupsOf, caller, sees, place, apiVersion };
   }
 
   async function writing(row: ArmRow, visit: Visit): Promise<ArmWrites> {

@@ -3,9 +3,9 @@
 import * as v from 'valibot';
 import { principalsOf } from '../core/caller.ts';
 import { providerNotFound } from '../core/errors-arm.ts';
+import { displayNameOf, REGION_DISPLAY_NAMES, REGION_NAMES } from '../core/regions.ts';
 import { operation } from '../core/route.ts';
 import { isWithin, loadArmGrants } from './access.ts';
-import { displayNameOf, REGION_DISPLAY_NAMES, REGION_NAMES } from './locations.ts';
 import type { ArmReads, Place } from './world.ts';
 
 const nothingElse = { path: v.unknown(), query: v.unknown(), body: v.unknown() };

@@ -8,6 +8,9 @@ import type { Reader, Store } from '../store/store.ts';
 import type { HsmPort } from './hsm-port.ts';
 import type { IdentityPort } from './identity-port.ts';
 
+/** Where the nodes are that may answer now; null: a node that serves every HSM. */
+export type NodeRegions = (read: Pick<Reader, 'selectFrom'>) => Promise<readonly (string | null)[]>;
+
 export interface ManagementParts {
   readonly read: Reader;
   /** On the main thread alone. */
@@ -21,6 +24,7 @@ export interface ManagementParts {
 
 /** What the room asks of the directory besides. */
 export interface ManagementRoomParts extends ManagementParts {
+  readonly nodeRegions: NodeRegions;
   readonly identities: IdentityPort;
   /** The groups that an object of the directory is in, directly or through other groups: object ids. */
   readonly groupsOf: (objectId: string) => Promise<readonly string[]>;
@@ -45,6 +49,7 @@ export interface ArmReads {
   readonly urls: Urls;
   readonly tenantId: string;
   readonly hsms: HsmPort;
+  readonly nodeRegions: NodeRegions;
   readonly identities: IdentityPort;
   readonly groupsOf: ManagementRoomParts['groupsOf'];
   readonly caller: Caller;

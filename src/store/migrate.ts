@@ -14,6 +14,7 @@ import { up as backups } from './migrations/0010-backups.ts';
 import { up as managedIdentities } from './migrations/0011-managed-identities.ts';
 import { up as auditRecords } from './migrations/0012-audit-records.ts';
 import { up as storeChanges } from './migrations/0013-store-changes.ts';
+import { up as regions } from './migrations/0014-regions.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -33,6 +34,7 @@ export const MIGRATIONS: readonly Migration[] = [
   managedIdentities,
   auditRecords,
   storeChanges,
+  regions,
 ];
 
 /** What this program writes. */

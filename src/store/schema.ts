@@ -191,6 +191,8 @@ export interface Tables {
     /** When a confirming HSM becomes active, or an active one became it. In one that is not activated: its download was interrupted. */
     active_at: number | null;
     region: string;
+    /** The regions that it was extended to; null is none. */
+    other_regions_json: string | null;
     retention_days: number;
     purge_protection: number;
     /** From where it may be called; null is from everywhere. */

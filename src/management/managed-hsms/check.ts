@@ -1,7 +1,7 @@
 // What a managed HSM may be asked to be. Every refusal says what is allowed.
 
-import { armBadRequest, armNotSupported, invalidResourceName, locationNotAvailable, locationRequired } from '../../core/errors-arm.ts';
-import { REGION_DISPLAY_NAMES, regionNamed } from '../locations.ts';
+import { armBadRequest, invalidResourceName, locationNotAvailable, locationRequired } from '../../core/errors-arm.ts';
+import { REGION_DISPLAY_NAMES, regionNamed } from '../../core/regions.ts';
 import type { HsmRequest } from './shapes.ts';
 
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -73,7 +73,6 @@ export function checkedTenant(tenantId: string | null | undefined, own: string):
 
 /** What is not there yet is refused here. */
 export function refuseWhatIsNotHere({ properties }: HsmRequest): void {
-  if ((properties?.regions?.length ?? 0) > 0) throw armNotSupported('An HSM in more than one region is not in this version.');
   if (properties?.enableSoftDelete === false)
     throw armBadRequest('The property "enableSoftDelete" cannot be set to false: soft delete is always on.');
 }

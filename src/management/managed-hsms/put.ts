@@ -28,6 +28,7 @@ import {
 } from './check.ts';
 import { checkedIdentity } from './identity.ts';
 import { checkedNetwork, networkRulesOf, refuseLockOut } from './network.ts';
+import { checkedRegions, refuseUnserved } from './regions.ts';
 import { HsmBody, HsmPath, type HsmRequest, type HsmRow, type KeptSettings, settingsOf, wireHsm } from './shapes.ts';
 
 const OPEN: Omit<KeptSettings, 'initialAdminObjectIds'> = {
@@ -81,11 +82,15 @@ async function create(writer: Writer, world: ArmWrites, name: string, asked: Ask
   const { body, origin, address, query } = asked;
   const { properties } = body;
   const location = checkedLocation(body.location);
+  const nodes = await world.nodeRegions(writer);
+  refuseUnserved(location, nodes);
   const sku = checkedSku(body.sku);
   const administrators = checkedAdministrators(properties?.initialAdminObjectIds);
   const identity = (await checkedIdentity(writer, world, body, undefined)) ?? undefined;
+  const regions = checkedRegions(properties?.regions, { location, before: [], nodes });
   const settings: KeptSettings = {
     initialAdminObjectIds: administrators,
+    regions,
     ...checkedNetwork(properties, OPEN),
     ...(identity === undefined ? {} : { identity }),
   };
@@ -115,6 +120,7 @@ async function create(writer: Writer, world: ArmWrites, name: string, asked: Ask
     id: row.id,
     name,
     region: location,
+    otherRegions: regions,
     retentionDays: row.retention_days,
     purgeProtection: row.purge_protection === 1,
     administrators,
@@ -141,10 +147,17 @@ async function change(writer: Writer, world: ArmWrites, known: HsmRow, { body, a
   refuseImmutable(known, body);
   const { properties } = body;
   const before = settingsOf(known);
-  const { identity: _, ...rest } = before;
+  const { identity: _, regions: present = [], ...rest } = before;
   const asked = await checkedIdentity(writer, world, body, before.identity);
   const identity = asked === undefined ? before.identity : (asked ?? undefined);
-  const settings: KeptSettings = { ...rest, ...checkedNetwork(properties, before), ...(identity === undefined ? {} : { identity }) };
+  const nodes = await world.nodeRegions(writer);
+  const regions = checkedRegions(properties?.regions, { location: known.location, before: present, nodes });
+  const settings: KeptSettings = {
+    ...rest,
+    regions,
+    ...checkedNetwork(properties, before),
+    ...(identity === undefined ? {} : { identity }),
+  };
   const active = await world.hsms.isActivated(writer, known.id);
   const network = networkRulesOf(settings);
   if (!active && !isDeepStrictEqual(network, networkRulesOf(before))) refuseLockOut(settings, address, query.acknowledge);
@@ -155,7 +168,7 @@ async function change(writer: Writer, world: ArmWrites, known: HsmRow, { body, a
     ...written('modified', world.caller, world.clock.now()),
   };
   await writer.updateTable('managed_hsms').set(changes).where('id', '=', known.id).execute();
-  await world.hsms.update(writer, known.id, { purgeProtection: changes.purge_protection === 1, network });
+  await world.hsms.update(writer, known.id, { purgeProtection: changes.purge_protection === 1, network, otherRegions: regions });
   return wireHsm({ ...known, ...changes }, world, active);
 }
 

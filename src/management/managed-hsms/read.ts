@@ -7,7 +7,7 @@ import type { Reader } from '../../store/store.ts';
 import type { ArmReads, Place } from '../world.ts';
 import { isHsmName, NAME_RULE } from './check.ts';
 import { hsmNamed } from './put.ts';
-import { HsmPath, type HsmRow, hsmId, wireHsm } from './shapes.ts';
+import { HsmPath, type HsmRow, hsmId, settingsOf, wireHsm, wireRegion } from './shapes.ts';
 
 export const getHsm = operation({ path: HsmPath, query: v.unknown(), body: v.unknown() }, async (world: ArmReads, { path }) => {
   const row = await liveHsm(world, path.hsm);
@@ -77,8 +77,9 @@ export const checkName = operation(
 );
 
 export const listRegions = operation({ path: HsmPath, query: v.unknown(), body: v.unknown() }, async (world: ArmReads, { path }) => {
-  const { location } = await liveHsm(world, path.hsm);
-  return { value: [{ name: location, provisioningState: 'Succeeded', isPrimary: true }] };
+  const row = await liveHsm(world, path.hsm);
+  const { regions = [] } = settingsOf(row);
+  return { value: [wireRegion(row.location, true), ...regions.map((name) => wireRegion(name, false))] };
 });
 
 export const listPrivateLinkResources = operation(

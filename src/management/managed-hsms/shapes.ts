@@ -16,6 +16,8 @@ export interface KeptSettings {
   readonly networkAcls: NetworkAcls;
   readonly publicNetworkAccess: 'Enabled' | 'Disabled';
   readonly privateEndpointConnections?: readonly PrivateEndpointConnection[];
+  /** That it was extended to. */
+  readonly regions?: readonly string[];
   /** With which it goes to its backup storage. */
   readonly identity?: { readonly resourceId: string; readonly principalId: string; readonly clientId: string };
 }
@@ -77,7 +79,7 @@ export const HsmBody = v.object({
       enablePurgeProtection: Flag,
       networkAcls: Acls,
       publicNetworkAccess: Text,
-      regions: v.nullish(v.array(v.unknown())),
+      regions: v.nullish(v.array(v.object({ name: Text }))),
     }),
   ),
 });
@@ -108,7 +110,14 @@ const ACTIVATION = {
 } as const;
 
 export function wireHsm(row: HsmRow, { urls, tenantId }: { readonly urls: Urls; readonly tenantId: string }, active: boolean) {
-  const { initialAdminObjectIds, networkAcls, publicNetworkAccess, privateEndpointConnections = [], identity } = settingsOf(row);
+  const {
+    initialAdminObjectIds,
+    networkAcls,
+    publicNetworkAccess,
+    privateEndpointConnections = [],
+    regions = [],
+    identity,
+  } = settingsOf(row);
   return {
     id: hsmId(row),
     name: row.name,
@@ -139,10 +148,15 @@ export function wireHsm(row: HsmRow, { urls, tenantId }: { readonly urls: Urls; 
       ...(privateEndpointConnections.length === 0
         ? {}
         : { privateEndpointConnections: privateEndpointConnections.map((connection) => wireConnection(hsmId(row), connection)) }),
-      regions: [],
+      regions: regions.map((name) => wireRegion(name, false)),
       securityDomainProperties: active ? ACTIVATION.active : ACTIVATION.waiting,
     },
   };
+}
+
+/** A region that serves an HSM: its location, or one that it was extended to. */
+export function wireRegion(name: string, isPrimary: boolean) {
+  return { name, provisioningState: 'Succeeded', isPrimary };
 }
 
 /** As an HSM shows it among its properties; by itself it has a name and a type besides. */

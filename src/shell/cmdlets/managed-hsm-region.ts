@@ -1,4 +1,4 @@
-// Regions of an HSM: Add-/Get-/Remove-AzKeyVaultManagedHsmRegion. The service has one region and says so to whoever wants a second.
+// Regions of an HSM: Add-/Get-/Remove-AzKeyVaultManagedHsmRegion. Which ones there can be is for the service to say.
 
 import { allItems, call, completed } from '../client.ts';
 import { ShellError } from '../errors.ts';

@@ -134,7 +134,16 @@ export async function openEstate(t: TestContext): Promise<Estate> {
     },
     provision: async (name, administrators = [administrator.objectId]) => {
       const id = randomUUID();
-      const facts = { id, name, region: 'norwayeast', retentionDays: 7, purgeProtection: false, administrators, network: OPEN_TO_ALL };
+      const facts = {
+        id,
+        name,
+        region: 'norwayeast',
+        otherRegions: [],
+        retentionDays: 7,
+        purgeProtection: false,
+        administrators,
+        network: OPEN_TO_ALL,
+      };
       await store.write((writer) => port.provision(writer, facts));
       return id;
     },

@@ -74,6 +74,7 @@ async function furnished(t: TestContext): Promise<string> {
     id: HSM,
     name: 'contoso',
     region: 'norwayeast',
+    otherRegions: [],
     retentionDays: 7,
     purgeProtection: false,
     administrators: [],

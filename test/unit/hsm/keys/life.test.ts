@@ -200,7 +200,9 @@ test('a purged key is gone, and its name begins anew', async (t) => {
 test('with purge protection a key waits for its end, which comes all the same', async (t) => {
   const keys = await openKeyEstate(t);
   const { estate, hsmId, get, refusal } = keys;
-  await estate.parts.write((writer) => estate.port.update(writer, hsmId, { purgeProtection: true, network: OPEN_TO_ALL }));
+  await estate.parts.write((writer) =>
+    estate.port.update(writer, hsmId, { purgeProtection: true, otherRegions: [], network: OPEN_TO_ALL }),
+  );
   assert.equal((await make(keys, 'k')).attributes.recoveryLevel, 'CustomizedRecoverable');
   await get('DELETE', '/keys/k');
   assert.equal((await refusal('DELETE', '/deletedkeys/k')).line, '403 Forbidden PurgeProtectionEnabled');

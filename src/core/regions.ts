@@ -1,4 +1,4 @@
-// The regions of the public cloud, as labels: whichever a script names is accepted, and nothing is anywhere but here.
+// The regions of the public cloud, by name: the location of a resource group or an HSM is one of them, and so is the region of a node.
 
 /** Name and display name. Source: `az account list-locations`, physical regions. */
 const REGIONS: ReadonlyMap<string, string> = new Map([
