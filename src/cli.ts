@@ -27,6 +27,7 @@ usage: ./strongroom [--data DIR] COMMAND …
   drill HSM                  a game day: rebuilds an HSM on a second service, tries every key, reports
   snapshot FOLDER            a copy of the whole service, while it runs; verify and restore
   store copy FROM TO         a stopped service from its data folder to a PostgreSQL database, or back
+  node list                  the nodes of a service whose store is on a PostgreSQL server
   accept-database            says that a database which the service refuses is the right one
   --version                  the version
 
@@ -73,6 +74,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   snapshot: async (args, data) => {
     const { runSnapshot, SNAPSHOT_HELP } = await import('./operator/snapshot-command.ts');
     return asksForHelp(args) ? print(SNAPSHOT_HELP) : runSnapshot(withData(args, data), (await import('./core/version.ts')).VERSION);
+  },
+  node: async (args, data) => {
+    const { NODE_HELP, runNode } = await import('./operator/node-command.ts');
+    return asksForHelp(args) ? print(NODE_HELP) : runNode(withData(args, data));
   },
   store: async (args, data) => {
     const { runStore, STORE_HELP } = await import('./operator/store-command.ts');

@@ -2,6 +2,7 @@
 // the writer of the store, the schedules, the certificate authority, the port for health and metrics.
 
 import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
@@ -44,6 +45,7 @@ import { principalById } from './identity/principals.ts';
 import { identityOfHsm } from './management/managed-hsms/identity.ts';
 import { openServiceStore, refuseStrayLog } from './operator/anchor.ts';
 import { controlFileIn, controlNote, removeControlFile } from './operator/control-file.ts';
+import { nodeAnswers } from './operator/node-answers.ts';
 import { refuseOthersName } from './operator/node-name.ts';
 import { openRootKeyChange } from './operator/root-key-change.ts';
 import { openRootKeys } from './operator/root-key-opening.ts';
@@ -148,6 +150,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
         }
       : undefined,
     lost: fallen.resolve,
+    node: { name: config.node, region: config.region, version: VERSION },
     committed: (tags) => tellOfCommit(crew, tags),
     copied: (copy) => log.warn({ copy }, 'the database had an older schema; this copy of it was made before it was changed'),
   });
@@ -161,6 +164,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   );
   cleanup.push(() => rootKey.close());
   commands.set('root-key/rotate', (command) => rootKey.rotate(command));
+  for (const [name, answer] of nodeAnswers(store.nodes, config.node)) commands.set(name, answer);
   commands.set('snapshot/marks', async ({ body }) => snapshotMarks(rootKeys, body.toString('utf8')));
   if (config.store.engine === 'postgres' && (await shareAuthority(config.dataFolder, store, crypto))) {
     authority = await openAuthority(config.dataFolder, systemClock);
@@ -282,6 +286,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     const connection = connectionFor(urls, tenant, authority, management.port, attestationRootFile, identity?.port);
     const connectionFile = connectionFileIn(config.dataFolder);
     await writePrivate(connectionFile, `${JSON.stringify(connection, undefined, 2)}\n`);
+    await store.nodes?.announce(addressOf(config, port));
     state = 'ready';
     // After whatever the caller does when this resolves: the ready line comes first, also where stdout is a sink.
     setImmediate(() => audit?.follow());
@@ -385,6 +390,12 @@ function connectionFor(
     user,
     servicePrincipal,
   };
+}
+
+/** Where others may find this node, as far as it knows: the first address that it was told to listen on, or the machine's name. */
+function addressOf({ hosts, hostsGiven }: Config, port: number): string {
+  const host = (hostsGiven ? hosts.find((address) => address !== '0.0.0.0' && address !== '::') : undefined) ?? hostname();
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** A file that says what it should already is not written again: that costs a start the wait for the disk. */

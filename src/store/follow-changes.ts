@@ -4,6 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { monotonic, type Tag, type Versions } from '../core/coherence.ts';
 import type { PostgresAddress } from '../core/store-address.ts';
+import { NODES_TAG, ShutOut } from './nodes.ts';
 import { type Client, openClient, type Run } from './postgres.ts';
 
 export interface Follower {
@@ -16,12 +17,19 @@ export interface FollowerParts {
   readonly node: string;
   readonly versions: Versions;
   readonly committed: (tags: readonly Tag[]) => void;
+  /** Says on this connection that this node is there; called every second, and when a node's row was changed. Throws ShutOut when it has no place any more. */
+  readonly beat?: ((run: Run) => Promise<void>) | undefined;
+  /** Told of the ShutOut; nothing is served from caches any more. */
+  readonly lost?: ((error: Error) => void) | undefined;
 }
 
 /** Milliseconds. State that decides access is never older than this, on any node. */
 const LEASE = 1000;
 const EVERY = 200;
 const AT_ONCE = 1000;
+const BEAT_EVERY = 1000;
+/** For a row that somebody is just changing: this node's caches must not wait for that. */
+const LOCK_WITHIN = 100;
 
 interface Row {
   readonly sequence: number;
@@ -30,17 +38,19 @@ interface Row {
 }
 
 /** Resolves when it has heard once. */
-export async function followChanges({ address, node, versions, committed }: FollowerParts): Promise<Follower> {
+export async function followChanges({ address, node, versions, committed, beat, lost }: FollowerParts): Promise<Follower> {
   const stopping = new AbortController();
   let client: Client | undefined;
   /** The last commit that was seen; found again each time, unless it was pruned or lost with a server. */
   let last: Row | undefined;
   let isBehind = true;
+  let beatAt = monotonic();
+  let isShutOut = false;
 
   async function listen(): Promise<void> {
     // Before the question: what is committed after it is not in the answer.
     const began = monotonic();
-    if (client === undefined || client.isLost) client = await openClient(address, { statement: LEASE });
+    if (client === undefined || client.isLost) client = await connected();
     const rows = await changesFrom(client.run, last?.sequence);
     const first = rows[0];
     if (last !== undefined && (first === undefined || first.sequence !== last.sequence || first.tags_json !== last.tags_json)) {
@@ -52,7 +62,29 @@ export async function followChanges({ address, node, versions, committed }: Foll
     if (tags.length > 0) committed(tags);
     last = rows.at(-1) ?? NOTHING;
     isBehind = rows.length >= AT_ONCE;
-    if (!isBehind) versions.holdUntil(began + LEASE);
+    if (tags.includes(NODES_TAG)) beatAt = began;
+    await sayAlive(client.run, began);
+    if (!isBehind && !isShutOut) versions.holdUntil(began + LEASE);
+  }
+
+  async function connected(): Promise<Client> {
+    const opened = await openClient(address, { statement: LEASE });
+    // That a node was heard of may be forgotten by a server that dies.
+    if (beat !== undefined) await opened.run(`set lock_timeout = ${LOCK_WITHIN}; set synchronous_commit = off`);
+    return opened;
+  }
+
+  async function sayAlive(run: Run, now: number): Promise<void> {
+    if (beat === undefined || ((now - beatAt) | 0) < 0) return;
+    beatAt = (now + BEAT_EVERY) | 0;
+    try {
+      await beat(run);
+    } catch (error) {
+      if (!(error instanceof ShutOut)) return;
+      isShutOut = true;
+      versions.holdUntil(now);
+      lost?.(error);
+    }
   }
 
   async function round(): Promise<void> {

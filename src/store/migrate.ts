@@ -15,6 +15,7 @@ import { up as managedIdentities } from './migrations/0011-managed-identities.ts
 import { up as auditRecords } from './migrations/0012-audit-records.ts';
 import { up as storeChanges } from './migrations/0013-store-changes.ts';
 import { up as regions } from './migrations/0014-regions.ts';
+import { up as nodes } from './migrations/0015-nodes.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -35,6 +36,7 @@ export const MIGRATIONS: readonly Migration[] = [
   auditRecords,
   storeChanges,
   regions,
+  nodes,
 ];
 
 /** What this program writes. */

@@ -5,10 +5,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { PostgresAddress } from '../core/store-address.ts';
 import { followChanges } from './follow-changes.ts';
 import { readMeta } from './meta.ts';
-import { type Client, openClient, openPool } from './postgres.ts';
+import { announceNode, DATABASE_NOW, enterNode, leaveNode, listNodes, type NodeFacts, whyShutOut } from './nodes.ts';
+import { type Client, openClient, openPool, type Run } from './postgres.ts';
 import { migratePostgres, schemaIn } from './postgres-schema.ts';
 import { InUse, openPostgresWriter, type PostgresWriter } from './postgres-writer.ts';
-import type { OpenReader, Store, StoreOptions } from './store.ts';
+import type { Nodes, OpenReader, Reader, Store, StoreOptions } from './store.ts';
 import { WriteQueue } from './write-queue.ts';
 
 /** Connections of one thread. */
@@ -17,20 +18,24 @@ const READERS = 4;
 const LOOK_EVERY = 2000;
 
 /** Throws an Error for the operator. */
-export async function openPostgresStore(address: PostgresAddress, { versions, committed, turn, lost }: StoreOptions): Promise<Store> {
-  const node = randomUUID();
-  const writer = openPostgresWriter(address, node);
+export async function openPostgresStore(address: PostgresAddress, { versions, committed, turn, lost, node }: StoreOptions): Promise<Store> {
+  const id = randomUUID();
+  const writer = openPostgresWriter(address, id, lost);
   await writer.open(turn);
   try {
     await withClient(address, (client) => migratePostgres(client));
-    const follower = await followChanges({ address, node, versions, committed });
-    const pool = openPool(address, READERS);
     const queue = new WriteQueue(writer, versions, committed);
+    const member = node === undefined ? undefined : await enter(queue, node);
+    if (member !== undefined) writer.fence(member.name, member.session);
+    const follower = await followChanges({ address, node: id, versions, committed, beat: member?.beat, lost });
+    const pool = openPool(address, READERS);
     const looking = lookEvery(writer, (error) => lost?.(error));
     return {
       read: pool.db,
       write: (job) => queue.add(job),
+      ...(member === undefined ? {} : { nodes: nodesOf(member, pool.db, queue) }),
       close: async () => {
+        if (member !== undefined) await queue.add((writer) => leaveNode(writer, member.name, member.session)).catch(() => undefined);
         await queue.close();
         await looking.stop();
         await follower.stop();
@@ -42,6 +47,36 @@ export async function openPostgresStore(address: PostgresAddress, { versions, co
     await writer.close();
     throw failure;
   }
+}
+
+interface Member {
+  readonly name: string;
+  readonly session: number;
+  beat(run: Run): Promise<void>;
+}
+
+async function enter(queue: WriteQueue, facts: NodeFacts): Promise<Member> {
+  const { name } = facts;
+  const session = await queue.add((writer) => enterNode(writer, facts));
+  return {
+    name,
+    session,
+    beat: async (run) => {
+      const mine = `name = $1 and session = $2 and ended_at is null and state <> 'removed'`;
+      const { rowCount } = await run(`update nodes set heard_at = ${DATABASE_NOW} where ${mine}`, [name, session]);
+      if (rowCount === 1) return;
+      const { rows } = await run('select session, state, ended_at from nodes where name = $1', [name]);
+      const reason = whyShutOut(name, session, rows[0]);
+      if (reason !== undefined) throw reason;
+    },
+  };
+}
+
+function nodesOf({ name }: Member, read: Reader, queue: WriteQueue): Nodes {
+  return {
+    list: () => listNodes(read),
+    announce: (address) => queue.add((writer) => announceNode(writer, name, address)),
+  };
 }
 
 /** More often than the server's patience with a silent session; anything but the loss of the database is met by the next change. */

@@ -5,6 +5,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Tag } from '../core/coherence.ts';
 import type { PostgresAddress } from '../core/store-address.ts';
+import { whyShutOut } from './nodes.ts';
 import { type Client, openClient, type Run } from './postgres.ts';
 import { lockArguments } from './postgres-schema.ts';
 import { StoreGone } from './storage-errors.ts';
@@ -16,6 +17,8 @@ export interface PostgresWriter extends Transactions {
    * for; `turn` is called when the wait begins, and what it returns ends the wait by rejecting.
    */
   open(turn?: () => Promise<never>): Promise<void>;
+  /** From here on every transaction begins with a look at the row of this node: another run of it, or its end, ends this one. */
+  fence(name: string, session: number): void;
   /** Called now and then: finds out early that the connection is lost, and connects anew. Rejects with InUse when another service took the database meanwhile. */
   look(): Promise<void>;
   close(): Promise<void>;
@@ -34,9 +37,10 @@ const LOOK_FOR = 20_000;
 const REMEMBERED = 10_000;
 const PRUNED_EVERY = 500;
 
-/** `node`: who writes, in what is noted of each commit. */
-export function openPostgresWriter(address: PostgresAddress, node: string): PostgresWriter {
+/** `node`: who writes, in what is noted of each commit. `lost` is told when a transaction finds that this node has no place any more. */
+export function openPostgresWriter(address: PostgresAddress, node: string, lost: (error: Error) => void = () => undefined): PostgresWriter {
   let client: Client | undefined;
+  let fence: Fence | undefined;
   let nextTry = 0;
   let wait = FIRST_PAUSE;
 
@@ -135,8 +139,16 @@ export function openPostgresWriter(address: PostgresAddress, node: string): Post
         return undefined;
       });
     },
+    fence: (name, session) => {
+      fence = { name, session };
+    },
     begin: async () => {
-      await (await connected()).run(BEGIN);
+      const { run } = await connected();
+      if (fence === undefined) return void (await run(BEGIN));
+      const shutOut = await beginFenced(run, fence);
+      if (shutOut === undefined) return;
+      lost(shutOut);
+      throw shutOut;
     },
     save: () => exec('savepoint job'),
     release: () => exec('release savepoint job'),
@@ -169,6 +181,19 @@ const LET_GO = `set idle_session_timeout = ${SILENCE}; set tcp_keepalives_idle =
 
 /** Each statement after the lock sees all that was committed before it was had; the lock goes with the transaction. */
 const BEGIN = `begin isolation level read committed; select pg_advisory_xact_lock(${lockArguments('writing')})`;
+
+interface Fence {
+  readonly name: string;
+  readonly session: number;
+}
+
+/** In the same round trip. A name has letters, digits and hyphens alone. */
+async function beginFenced(run: Run, { name, session }: Fence): Promise<Error | undefined> {
+  // Of several statements in one, each has its answer.
+  const answers: unknown = await run(`${BEGIN}; select session, state, ended_at from nodes where name = '${name}'`);
+  const { rows } = (answers as readonly Awaited<ReturnType<Run>>[]).at(-1) ?? { rows: [] };
+  return whyShutOut(name, session, rows[0]);
+}
 
 /** Another service has the database. */
 export class InUse extends Error {}

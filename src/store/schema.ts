@@ -370,4 +370,24 @@ export interface Tables {
 
   /** What each commit touched, in the order of commits, where several nodes may share the store. */
   store_changes: { sequence: number; node: string; tags_json: string };
+
+  /** The nodes that share the store; times are by the database's clock. */
+  nodes: {
+    name: string;
+    /** Where it stands, if anybody said. */
+    region: string | null;
+    /** Of its program, and the schema that the program knows. */
+    version: string;
+    schema: number;
+    /** Where it answers, once it does: a host and a port. */
+    address: string | null;
+    /** Goes up with each start of the node: its changes are refused under any other number than this. */
+    session: number;
+    /** `removed` is for good. */
+    state: 'serving' | 'drained' | 'removed';
+    started_at: number;
+    heard_at: number;
+    /** When the node ended, or was taken for dead. */
+    ended_at: number | null;
+  };
 }

@@ -3,6 +3,7 @@
 import type { Kysely } from 'kysely';
 import type { Deed } from '../core/audit.ts';
 import type { Tag, Versions } from '../core/coherence.ts';
+import type { KnownNode, NodeFacts } from './nodes.ts';
 import type { Tables } from './schema.ts';
 
 export type Reader = Pick<Kysely<Tables>, 'selectFrom'>;
@@ -22,8 +23,10 @@ export interface StoreOptions {
   readonly copied?: (file: string) => void;
   /** For a standby: called when another service has the store, whose end is then waited for; a rejection of what it returns ends the wait. */
   readonly turn?: (() => Promise<never>) | undefined;
-  /** Told when another service has taken the store over from this one. */
+  /** Told when this service has no place in the store any more. */
   readonly lost?: (error: Error) => void;
+  /** Who shares a store on a server. A command of the operator's, which is alone with the store while it runs, says nothing. */
+  readonly node?: NodeFacts | undefined;
 }
 
 /** What reads, and what lets go of it. */
@@ -39,5 +42,15 @@ export interface Store {
    * Jobs run one after another and share a commit with others that were waiting; so a job awaits nothing but its own queries.
    */
   write<Result>(job: (writer: Writer) => Promise<Result>): Promise<Result>;
+  /** The nodes that share the store; undefined where a store has one service. */
+  readonly nodes?: Nodes;
   close(): Promise<void>;
+}
+
+/** A service's place among the nodes of its store. */
+export interface Nodes {
+  /** All that ever were, by name. */
+  list(): Promise<readonly KnownNode[]>;
+  /** Says where this one answers: a host and a port. */
+  announce(address: string): Promise<void>;
 }

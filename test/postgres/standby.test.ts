@@ -88,6 +88,14 @@ suite('a node that stands by', { skip: noPostgres }, () => {
     return node;
   }
 
+  async function listed(folder: string): Promise<string> {
+    const child = spawn(process.execPath, [CLI, 'node', 'list', '--data', folder]);
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (piece: string) => (said += piece));
+    await once(child, 'close');
+    return said;
+  }
+
   async function isTheSameService(): Promise<void> {
     const verified = await house.hsm(HSM, 'POST', '/keys/k/verify', { alg: 'ES256', digest: DIGEST, value: signature });
     assert.equal(verified.json.value, true, verified.text);
@@ -97,6 +105,11 @@ suite('a node that stands by', { skip: noPostgres }, () => {
     const second = await startNode('node-2');
     await second.becomes('standby');
     await isTheSameService();
+    const port = new URL(house.connection.resourceManager).port;
+    assert.match(
+      await listed(house.dataFolder),
+      new RegExp(`^node +state .*\nnode-1 \\* +serving +- +strongroom-\\S+ +127\\.0\\.0\\.1:${port} `),
+    );
     const token = await house.token('user', 'hsm');
     await house.restart(async () => {
       await second.becomes('ready');

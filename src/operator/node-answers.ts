@@ -1,0 +1,42 @@
+// What a service answers its operator about the nodes of its store, over the control channel.
+
+import type { Commands } from '../door/control-channel.ts';
+import type { KnownNode } from '../store/nodes.ts';
+import type { Nodes } from '../store/store.ts';
+
+export interface ShownNode {
+  readonly name: string;
+  /** `silent`: it did not say that it ended, and was not heard of for a while. */
+  readonly state: 'serving' | 'drained' | 'silent' | 'stopped' | 'removed';
+  readonly region: string | null;
+  readonly version: string;
+  readonly address: string | null;
+  /** By the database's clock. */
+  readonly started: string;
+  readonly heard: string;
+  /** The one that was asked. */
+  readonly isThisOne: boolean;
+}
+
+/** Milliseconds; a node says every second that it is there. */
+const SILENT_AFTER = 5000;
+
+/** `nodes` is undefined where the store is in the data folder. */
+export function nodeAnswers(nodes: Nodes | undefined, self: string): Commands {
+  const known = (): Nodes => {
+    if (nodes === undefined) throw new Error('the store of this service is in its data folder: it is the only node');
+    return nodes;
+  };
+  return new Map([['node/list', async () => ({ nodes: (await known().list()).map((node) => shown(node, self)) })]]);
+}
+
+function shown({ name, region, version, address, started_at, heard_at, ...node }: KnownNode, self: string): ShownNode {
+  const [started, heard] = [started_at, heard_at].map((time) => new Date(time).toISOString());
+  return { name, state: stateOf(node), region, version, address, started: started ?? '', heard: heard ?? '', isThisOne: name === self };
+}
+
+function stateOf({ state, ended_at, silentFor }: Pick<KnownNode, 'state' | 'ended_at' | 'silentFor'>): ShownNode['state'] {
+  if (state === 'removed') return state;
+  if (ended_at !== null) return 'stopped';
+  return silentFor > SILENT_AFTER ? 'silent' : state;
+}

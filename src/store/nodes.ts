@@ -1,0 +1,85 @@
+// The nodes of a store on a server, as rows: how one enters, is heard of, and leaves. Every time is by the database's clock. A run of the service that has lost
+// its place here changes nothing any more: postgres-writer.ts looks at the row in each transaction.
+
+import { type Selectable, sql } from 'kysely';
+import { SCHEMA } from './migrate.ts';
+import type { Tables } from './schema.ts';
+import type { Reader, Writer } from './store.ts';
+
+/** What a node says of itself. */
+export interface NodeFacts {
+  /** Lower-case letters, digits and hyphens. */
+  readonly name: string;
+  readonly region?: string | undefined;
+  /** Of the program. */
+  readonly version: string;
+}
+
+export type NodeRow = Selectable<Tables['nodes']>;
+
+export interface KnownNode extends NodeRow {
+  /** Milliseconds since it was last heard of. */
+  readonly silentFor: number;
+}
+
+/** What commits that change a node's row touch, but for its being heard of. */
+export const NODES_TAG = 'nodes';
+
+/** Milliseconds since 1970, as all nodes see them. */
+export const DATABASE_NOW = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
+const now = sql<number>`${sql.raw(DATABASE_NOW)}`;
+
+/** The node no longer has its place in the store. */
+export class ShutOut extends Error {
+  override readonly name = 'ShutOut';
+}
+
+/** A new run of the service under this name; whatever had the name before is over. Returns its number. Throws ShutOut when the name was removed. */
+export async function enterNode(writer: Writer, { name, region, version }: NodeFacts): Promise<number> {
+  const said = { region: region ?? null, version, schema: SCHEMA, address: null, started_at: now, heard_at: now, ended_at: null };
+  const entered = await writer
+    .insertInto('nodes')
+    .values({ ...said, name, session: 1, state: 'serving' })
+    .onConflict((row) =>
+      row
+        .column('name')
+        .doUpdateSet((of) => ({ ...said, session: of('nodes.session', '+', 1) }))
+        .where('nodes.state', '!=', 'removed'),
+    )
+    .returning('session')
+    .executeTakeFirst();
+  if (entered === undefined) throw removed(name);
+  writer.touch(NODES_TAG);
+  return entered.session;
+}
+
+export async function leaveNode(writer: Writer, name: string, session: number): Promise<void> {
+  await writer.updateTable('nodes').set({ ended_at: now }).where('name', '=', name).where('session', '=', session).execute();
+  writer.touch(NODES_TAG);
+}
+
+/** Where the node answers, for whoever lists them. */
+export async function announceNode(writer: Writer, name: string, address: string): Promise<void> {
+  await writer.updateTable('nodes').set({ address }).where('name', '=', name).execute();
+  writer.touch(NODES_TAG);
+}
+
+/** All that ever were, by name. */
+export async function listNodes(read: Reader): Promise<readonly KnownNode[]> {
+  return read.selectFrom('nodes').selectAll().select(sql<number>`${now} - heard_at`.as('silentFor')).orderBy('name').execute();
+}
+
+/** Why a run of the service has no place any more; undefined when it has. */
+export function whyShutOut(
+  name: string,
+  session: number,
+  row: Pick<NodeRow, 'session' | 'state' | 'ended_at'> | undefined,
+): ShutOut | undefined {
+  if (row?.state === 'removed') return removed(name);
+  if (row?.session === session && row.ended_at === null) return undefined;
+  return new ShutOut(`the node '${name}' was taken for dead while it was not heard of, and others have what it had; start it again`);
+}
+
+function removed(name: string): ShutOut {
+  return new ShutOut(`the node '${name}' was removed from this store; a node that comes instead has a name of its own (--node)`);
+}
