@@ -24,6 +24,8 @@ export interface Config {
   /** Whether it waits where another service has the store, to go on when that one ends. */
   readonly isStandby: boolean;
   readonly store: StoreAddress;
+  /** The invitation with which the root key is fetched, `-` for a line of stdin; undefined: it is there, or made. */
+  readonly join: string | undefined;
   readonly rootKeyFile: string;
   /** Where the passphrase of a locked root key is; undefined: somebody gives it to the running service. */
   readonly rootKeyPassphrase: SecretSource | undefined;
@@ -120,6 +122,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   node:              { value: 'NAME',   environment: 'STRONGROOM_NODE',            default: 'node-1',               says: 'What this node is called, and its audit chain; each data folder of one store has its own.' },
   region:            { value: 'NAME',   environment: 'STRONGROOM_REGION',          default: 'none: it serves every HSM', says: 'The region in which this node is, e.g. norwayeast: it serves the HSMs that are there or were extended to it.' },
   standby:           { value: 'on|off', environment: 'STRONGROOM_STANDBY',         default: 'off',                  says: 'Whether this node waits while another service has the PostgreSQL database, and takes over when that one ends; off refuses to start.' },
+  join:              { value: 'INVITATION', environment: 'STRONGROOM_INVITATION',    default: 'none', says: 'On a new machine: what ./strongroom node invite printed on a member. The root key comes from there. An argument is seen by every account of the machine: - reads it from stdin, and the variable is for the owner alone.' },
   store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: `A PostgreSQL database to keep the store in: ${STORE_FORM}. Its password is given in this variable, in $PGPASSWORD or in the password file, never as an argument.` },
 };
 
@@ -145,6 +148,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     region: regionOf(value('region')),
     isStandby: standbyOf(isOn('standby', value('standby') ?? 'off'), store, value('node')),
     store,
+    join: joinOf(value('join'), store),
     rootKeyFile: resolve(value('root-key') ?? join(dataFolder, 'root.key')),
     rootKeyPassphrase: passphrase === undefined ? undefined : parseSecretSource(passphrase, '--root-key-passphrase'),
     port,
@@ -229,6 +233,12 @@ function standbyOf(isStandby: boolean, store: StoreAddress, node: string | undef
     throw new UsageError('--standby: a database in the data folder has one service; name a PostgreSQL database with --store');
   if (isStandby && node === undefined) throw new UsageError('--standby: each node of a store has a name of its own; give it with --node');
   return isStandby;
+}
+
+function joinOf(invitation: string | undefined, store: StoreAddress): string | undefined {
+  if (invitation !== undefined && store.engine === 'embedded')
+    throw new UsageError('--join: a node joins those that share a PostgreSQL database; name it with --store');
+  return invitation;
 }
 
 function regionOf(text: string | undefined): string | undefined {

@@ -6,7 +6,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
-import { openEvents } from './audit/event.ts';
+import { openEvents, ownEventText } from './audit/event.ts';
 import { auditFolder } from './audit/folder.ts';
 import { Gate } from './audit/gate.ts';
 import { auditFigures, auditNotes } from './audit/health.ts';
@@ -45,6 +45,8 @@ import { principalById } from './identity/principals.ts';
 import { identityOfHsm } from './management/managed-hsms/identity.ts';
 import { openServiceStore, refuseStrayLog } from './operator/anchor.ts';
 import { controlFileIn, controlNote, removeControlFile } from './operator/control-file.ts';
+import { openInvitations } from './operator/invitations.ts';
+import { joinService } from './operator/joining.ts';
 import { nodeAnswers } from './operator/node-answers.ts';
 import { refuseOthersName } from './operator/node-name.ts';
 import { openRootKeyChange } from './operator/root-key-change.ts';
@@ -54,6 +56,7 @@ import { shareAuthority } from './operator/shared-authority.ts';
 import { snapshotMarks } from './operator/snapshot.ts';
 import { buildRooms, freeKeys, type HouseParts } from './rooms.ts';
 import { lockFolder } from './store/folder-lock.ts';
+import { regionsOfNodes } from './store/nodes.ts';
 import { diskTrouble } from './store/storage-errors.ts';
 import { sweepEvery } from './sweeping.ts';
 import { writeFileWhole } from './terminal/files.ts';
@@ -131,12 +134,16 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
 
   await refuseStrayLog(config.dataFolder);
   let sealedDoor: SealedDoor | undefined;
-  const rootKeys = await openRootKeys(config, async (unlock) => {
-    state = 'sealed';
-    sealedDoor = await openSealed({ config, authority, log, clock, version: VERSION });
-    cleanup.push(() => sealedDoor?.close());
-    return unsealed(commands, clock, unlock, options.stop);
-  });
+  const rootKeys = await openRootKeys(
+    config,
+    async (unlock) => {
+      state = 'sealed';
+      sealedDoor = await openSealed({ config, authority, log, clock, version: VERSION });
+      cleanup.push(() => sealedDoor?.close());
+      return unsealed(commands, clock, unlock, options.stop);
+    },
+    (passphrase) => joinService(config, passphrase, log),
+  );
   state = 'starting';
   cleanup.push(() => rootKeys.close());
   const fallen = Promise.withResolvers<Error>();
@@ -250,7 +257,16 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
         troubled: (error) => log.error({ err: error }, 'a backup or restore met what it should not have'),
       },
     );
-    const house = { ...parts, write: audit?.write ?? store.write, about: audit?.about, tenantId, backups: backups.port, outside };
+    const nodeRegions = config.store.engine === 'postgres' ? regionsOfNodes : undefined;
+    const house = {
+      ...parts,
+      nodeRegions,
+      write: audit?.write ?? store.write,
+      about: audit?.about,
+      tenantId,
+      backups: backups.port,
+      outside,
+    };
     const rooms = buildRooms(house);
     const data: WorkerData = {
       ...shared,
@@ -287,6 +303,18 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     const connectionFile = connectionFileIn(config.dataFolder);
     await writePrivate(connectionFile, `${JSON.stringify(connection, undefined, 2)}\n`);
     await store.nodes?.announce(addressOf(config, port));
+    const invitations = openInvitations({
+      isShared: config.store.engine === 'postgres',
+      rootKeys,
+      authority,
+      hosts: config.hosts,
+      clock,
+      log,
+      record: async (operation, properties) => audit?.append([ownEventText(tenantId, clock.now(), operation, properties)]),
+    });
+    cleanup.push(() => invitations.close());
+    commands.set('node/invite', (command) => invitations.invite(command));
+    commands.set('node/invited', (command) => invitations.outcome(command));
     state = 'ready';
     // After whatever the caller does when this resolves: the ready line comes first, also where stdout is a sink.
     setImmediate(() => audit?.follow());

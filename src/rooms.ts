@@ -17,6 +17,7 @@ import { directoryPort } from './identity/directory.ts';
 import type { OutsideIssuers } from './identity/issuers/outside-token.ts';
 import { identityRoom } from './identity/room.ts';
 import { managementRoom } from './management/room.ts';
+import type { NodeRegions } from './management/world.ts';
 import type { Reader, Store } from './store/store.ts';
 
 /** What every room is built from; `write` is there on this thread alone. */
@@ -30,6 +31,8 @@ export interface HouseParts {
   readonly tenantId: string;
   /** Where this node is; undefined: it serves every HSM. */
   readonly region: string | undefined;
+  /** Where the nodes are, if there may be others. */
+  readonly nodeRegions?: NodeRegions | undefined;
   readonly issuerKeys: IssuerKeys;
   readonly signers: Signers;
   readonly records: ReadRecords | undefined;
@@ -49,7 +52,7 @@ export function buildRooms(parts: HouseParts): readonly Room[] {
       ...parts,
       groupsOf: directory.groupsOf,
       hsms: hsmPort(parts),
-      nodeRegions: async () => [parts.region ?? null],
+      nodeRegions: parts.nodeRegions ?? (async () => [parts.region ?? null]),
       identities: identityPort({ ...parts, directory }),
     }),
   ];

@@ -79,6 +79,11 @@ export async function readRootKeyFile(path: string): Promise<RootKeyFile | undef
   }
 }
 
+/** A root key that came from elsewhere, in a file that is not there yet, on disk before this returns. */
+export async function keepRootKey(path: string, key: Uint8Array, passphrase: Uint8Array | undefined): Promise<void> {
+  await writeUnlessThere(path, key, passphrase);
+}
+
 /**
  * Where the announcement of a new root key lies: beside the file, behind any link, so that it can take its place in one step. Something that is there
  * was announced and not finished.

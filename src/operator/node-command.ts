@@ -5,16 +5,19 @@ import { readConfig } from '../config.ts';
 import { UsageError } from '../terminal/usage-error.ts';
 import { print, readWords } from '../terminal/words.ts';
 import { tellService } from './control-file.ts';
+import { INVITE_HELP, runInvite } from './invite-command.ts';
 import type { ShownNode } from './node-answers.ts';
 
 export const NODE_HELP = `usage: ./strongroom node list [--json] [--data DIR]
 
 The nodes of a service whose store is on a PostgreSQL server. A node of it has to run on the data folder of this machine.
   list              every node that ever was: what it does, where it stands and answers, when it was last heard of
-`;
+
+${INVITE_HELP}`;
 
 /** Returns the exit status. Throws Errors for the operator. */
 export async function runNode(args: readonly string[]): Promise<number> {
+  if (args[0] === 'invite') return runInvite(args.slice(1));
   const options = { data: { type: 'string' }, json: { type: 'boolean', default: false } } as const;
   const { values, positionals } = readWords(args, options, NODE_HELP);
   const { dataFolder } = readConfig(values.data === undefined ? [] : ['--data', values.data]);

@@ -15,11 +15,17 @@ type Place = Pick<Config, 'dataFolder' | 'store' | 'rootKeyFile' | 'rootKeyPassp
 
 /**
  * The root key of this data folder, made at the first start. `wait` is asked for it when it is locked and nothing says where the passphrase is.
+ * `before` is what may bring the file there, and is given the passphrase under which it is to be locked.
  * Throws an Error for the operator when the file is missing, damaged, open to others, another database's, or does not open.
  */
-export async function openRootKeys(place: Place, wait: (unlock: Unlock) => Promise<Buffer>): Promise<RootKeys> {
+export async function openRootKeys(
+  place: Place,
+  wait: (unlock: Unlock) => Promise<Buffer>,
+  before?: (passphrase: Uint8Array | undefined) => Promise<void>,
+): Promise<RootKeys> {
   const source = place.rootKeyPassphrase;
   const passphrase = source === undefined ? undefined : await readSecret(source);
+  await before?.(passphrase);
   const file = await fileOf(place, passphrase);
   let key: Buffer | undefined;
   try {

@@ -69,6 +69,21 @@ export async function listNodes(read: Reader): Promise<readonly KnownNode[]> {
   return read.selectFrom('nodes').selectAll().select(sql<number>`${now} - heard_at`.as('silentFor')).orderBy('name').execute();
 }
 
+/** Milliseconds: a node that was not heard of for longer is not counted on. */
+const COUNTED_ON = 60_000;
+
+/** Where the nodes are that may answer; null: one that is in no region. */
+export async function regionsOfNodes(read: Pick<Reader, 'selectFrom'>): Promise<readonly (string | null)[]> {
+  const rows = await read
+    .selectFrom('nodes')
+    .select('region')
+    .where('state', '!=', 'removed')
+    .where('ended_at', 'is', null)
+    .where('heard_at', '>', sql<number>`${now} - ${sql.lit(COUNTED_ON)}`)
+    .execute();
+  return rows.map(({ region }) => region);
+}
+
 /** Why a run of the service has no place any more; undefined when it has. */
 export function whyShutOut(
   name: string,
