@@ -1,11 +1,13 @@
 // `./strongroom audit verify` and `show`: the record read offline, of a data folder or of files that were taken away from it. No service is asked, and
 // none has to run. Exit status 0 when everything is as it was written, 1 when it is not.
 
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as v from 'valibot';
 import type { Keys } from './audit/check.ts';
 import { auditFolder } from './audit/folder.ts';
+import { type Link, linksIn } from './audit/links-check.ts';
 import { chainsIn, chainsOf, keysBeside, keysIn, keysOf, knownOf, type Verdict, verifyChain } from './audit/verify.ts';
 import { storeOf, UsageError } from './config.ts';
 import { dataFolderOf } from './connection-file.ts';
@@ -13,17 +15,19 @@ import { databaseFile } from './store/embedded.ts';
 import { openReader, type StorePlace } from './store/open.ts';
 import type { OpenReader, Reader } from './store/store.ts';
 
-export const AUDIT_HELP = `usage: ./strongroom audit verify [--data DIR [--store URL] | FILE…] [--key FILE]… [--expect N=HASH]… [--open] [--part]
-       ./strongroom audit show   [--data DIR | FILE…] [--json]
+export const AUDIT_HELP = `usage: ./strongroom audit verify [--data DIR | FILE… | FOLDER…] [--store URL] [--key FILE]… [--expect N=HASH]… [--open] [--part]
+       ./strongroom audit show   [--data DIR | FILE… | FOLDER…] [--json]
 
 verify goes along the chain and names every place where it is not what was written; show prints one line for each record.
 
   --data DIR   the data folder of a service, running or not: its files, and what its store knows of their end
-  --store URL  where that service has its store, when it is not in the data folder; $STRONGROOM_STORE otherwise
+  --store URL  where that service has its store, when it is not in the data folder; $STRONGROOM_STORE otherwise, with --data
   FILE…        segments that were copied away (NAME.00000001.jsonl, …)
+  FOLDER…      data folders, or folders of segments, of several nodes: their chains are verified as one, each also by what the others saw of it
   --key FILE   the public key that the segments were signed with, from a place that the machine's owner cannot write;
                without it the keys of the store, or those beside the files
-  --expect     record N has to have this hash: one that was noted on another machine, where an earlier verify printed it
+  --expect     record N has to have this hash: one that was noted on another machine, where an earlier verify printed it; CHAIN:N=HASH where there
+               are several chains
   --open       the last of the files may be without its seal: it was copied while the service wrote it
   --part       the first of the files need not be the first of the chain
   --json       whole records instead of lines
@@ -64,11 +68,11 @@ export async function runAuditCommand(args: readonly string[], print: Write, say
   const { values: options, positionals: files } = parsed(rest);
   const opened =
     files.length > 0
-      ? undefined
+      ? await openStoreAlone(options.store)
       : await openData({ dataFolder: dataFolderOf(options.data), store: storeOf(options.store, process.env.STRONGROOM_STORE) });
   try {
     await existing(files);
-    const chains = async () => (opened === undefined ? chainsOf(files) : chainsIn(opened.folder));
+    const chains = async () => (opened?.folder === undefined ? chainsOf(await segmentsAt(files)) : chainsIn(opened.folder));
     const there = await chains();
     if (there.size === 0) throw new UsageError('there is no audit segment there: a segment is a file like node-1.00000001.jsonl');
     const asked = { chains, keys: await keysFor(options, opened?.read, [...there.values()].flat()), store: opened?.read, options };
@@ -94,6 +98,26 @@ async function existing(files: readonly string[]): Promise<void> {
   }
 }
 
+/** Files as they are, and what is in the folders among them. */
+async function segmentsAt(places: readonly string[]): Promise<readonly string[]> {
+  const found = await Promise.all(places.map(async (place) => ((await stat(place)).isDirectory() ? filesIn(place) : [place])));
+  return [...new Set(found.flat().map((file) => resolve(file)))];
+}
+
+async function filesIn(place: string): Promise<readonly string[]> {
+  const folder = await stat(auditFolder(place)).then(
+    () => auditFolder(place),
+    () => place,
+  );
+  return (await readdir(folder)).map((file) => join(folder, file));
+}
+
+/** The store of files that lie anywhere, where one was named. */
+async function openStoreAlone(url: string | undefined): Promise<(OpenReader & { readonly folder: undefined }) | undefined> {
+  if (url === undefined) return undefined;
+  return { folder: undefined, ...(await openReader({ dataFolder: '', store: storeOf(url, undefined) })) };
+}
+
 async function openData({ dataFolder, store }: StorePlace): Promise<OpenReader & { readonly folder: string }> {
   const folder = auditFolder(dataFolder);
   for (const needed of [folder, ...(store.engine === 'embedded' ? [databaseFile(dataFolder)] : [])]) {
@@ -111,6 +135,8 @@ async function keysFor({ key }: Options, store: Reader | undefined, files: reado
 
 async function verify({ chains, keys, store, options }: Asked, print: Write): Promise<number> {
   let isWhole = true;
+  // Before the chains that it is about: they only grow.
+  const links = await linksIn(await chains());
   for (const chain of (await chains()).keys()) {
     // In this order: a service that runs goes on writing, and must not be ahead of what is looked at.
     const known = store === undefined ? undefined : await knownOf(store, chain);
@@ -121,19 +147,49 @@ async function verify({ chains, keys, store, options }: Asked, print: Write): Pr
       // A service that runs, or was killed, leaves its last segment open; how far it had come is known to its store.
       mayBeOpen: store !== undefined || options.open === true,
       fromTheBeginning: options.part !== true,
-      expected: new Map((options.expect ?? []).map(expectation)),
+      expected: expectedOf(chain, options.expect ?? []),
+      links: links.get(chain),
     });
     print(reportOf(verdict));
     isWhole &&= verdict.problems.length === 0;
+  }
+  const there = await chains();
+  for (const report of await absent(store, links, new Set(there.keys()))) {
+    print(report.text);
+    isWhole &&= report.isWhole;
   }
   if (options.key === undefined) print('note: the keys came from where the records are; --key FILE names one that was kept elsewhere\n');
   return isWhole ? 0 : 1;
 }
 
-function expectation(text: string): [number, string] {
-  const [, number, hash] = /^(\d{1,15})=([\w-]{43})$/.exec(text) ?? [];
-  if (hash === undefined) throw new UsageError(`--expect ${text}: the number of a record, =, and its hash, as verify prints them`);
-  return [Number(number), hash];
+/** Chains that are not among the files: whether the store still has them where others saw them. */
+async function absent(
+  store: Reader | undefined,
+  links: ReadonlyMap<string, readonly Link[]>,
+  there: ReadonlySet<string>,
+): Promise<readonly { readonly text: string; readonly isWhole: boolean }[]> {
+  const heads = new Map(
+    (await store?.selectFrom('audit_chains').select(['chain', 'sequence']).execute())?.map((row) => [row.chain, row.sequence]),
+  );
+  const names = [...new Set([...links.keys(), ...heads.keys()])].filter((chain) => !there.has(chain)).sort();
+  return names.map((chain) => {
+    const seen = (links.get(chain) ?? []).reduce((best, link) => (link.sequence > best.sequence ? link : best), { by: '', sequence: 0 });
+    const head = heads.get(chain);
+    if (store === undefined || (head ?? 0) >= seen.sequence)
+      return { isWhole: true, text: `note: the records of ${chain} are not here; name the folder that has them too\n` };
+    const text = `${chain}: NOT INTACT: the store has it at record ${head ?? 0}, and ${seen.by} saw it come to record ${seen.sequence}; its records are not here\n`;
+    return { isWhole: false, text };
+  });
+}
+
+function expectedOf(chain: string, texts: readonly string[]): ReadonlyMap<number, string> {
+  return new Map(
+    texts.flatMap((text) => {
+      const [, of, number, hash] = /^(?:([\w-]{1,64}):)?(\d{1,15})=([\w-]{43})$/.exec(text) ?? [];
+      if (hash === undefined) throw new UsageError(`--expect ${text}: the number of a record, =, and its hash, as verify prints them`);
+      return of === undefined || of === chain ? [[Number(number), hash] as const] : [];
+    }),
+  );
 }
 
 function reportOf({ chain, problems, notes, segments, events, sequence, hash }: Verdict): string {

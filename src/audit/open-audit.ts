@@ -15,6 +15,7 @@ import { openFollowers } from './followers.ts';
 import { Gate } from './gate.ts';
 import { exportPublicKey, openSigningKey, type Secrets, type SigningKey } from './keys.ts';
 import { type Head, Ledger } from './ledger.ts';
+import { openLinks } from './links.ts';
 import { openPlaces } from './places.ts';
 import { removeExpired } from './retention.ts';
 import { isNoRoom, Reserve } from './segment-file.ts';
@@ -91,13 +92,18 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
     segmentBytes: SEGMENT_BYTES,
     ownEvent: (operation, properties) => ownEventText(tenantId, clock.now(), operation, properties),
     signed: (head) => {
-      keepHead(store, chain, head).catch((error: unknown) => log.warn({ err: error }, 'how far the audit came could not be noted'));
+      keepHead(store, chain, head, links.deedsUpTo(head.sequence)).catch((error: unknown) =>
+        log.warn({ err: error }, 'how far the audit came could not be noted'),
+      );
     },
   });
+  const append = (lines: readonly string[]): Promise<void> => ledger.append(lines);
+  const say = (operation: string, properties: Readonly<Record<string, unknown>>): Promise<void> =>
+    append([ownEventText(tenantId, clock.now(), operation, properties)]);
+  const links = openLinks({ read: store.read, chain, ledger, clock, log, say });
   await ledger.open();
   const events = openEvents({ tenantId, clock, placeAt: openPlaces(store.read, parts.versions, parts.hsmsTag) });
   const changes = openChanges({ store, chain, ledger, gate, clock, events });
-  const append = (lines: readonly string[]): Promise<void> => ledger.append(lines);
   await settleChanges({ read: store.read, folder, chain, events, append }).then(changes.arrived, (error: unknown) =>
     log.error({ err: error }, 'records of changes wait in the store; the next start tries to bring them into the chain again'),
   );
@@ -105,8 +111,6 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
   const expiry = expireEvery(EXPIRE_EVERY, async () => {
     if (parts.retentionDays === 0) return;
     const before = clock.now() - parts.retentionDays * DAY;
-    const say = (operation: string, properties: Readonly<Record<string, unknown>>): Promise<void> =>
-      append([ownEventText(tenantId, clock.now(), operation, properties)]);
     try {
       await removeExpired({ folder, chain, before, say });
       if (parts.sinks.some(({ kind }) => kind === 'database')) await forgetRows(store, chain, before);
@@ -116,6 +120,10 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
   });
   return {
     ...changes,
+    sweep: async () => {
+      await changes.sweep();
+      if (gate.isOpen) await links.look();
+    },
     append,
     follow: () => followers.begin(),
     get state() {
@@ -125,8 +133,8 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
       await expiry.stop();
       await ledger.close();
       await followers.close();
-      await Promise.all([changes.sweep(), keepHead(store, chain, ledger.head)]).catch((error: unknown) =>
-        log.warn({ err: error }, 'how far the audit came could not be noted'),
+      await Promise.all([changes.sweep(), keepHead(store, chain, ledger.head, links.deedsUpTo(ledger.head.sequence))]).catch(
+        (error: unknown) => log.warn({ err: error }, 'how far the audit came could not be noted'),
       );
     },
   };
@@ -174,12 +182,13 @@ async function endOfChain({ store, chain, clock }: AuditParts, folder: string, s
   }
 }
 
-async function keepHead(store: Pick<Store, 'write'>, chain: string, head: Head): Promise<void> {
+async function keepHead(store: Pick<Store, 'write'>, chain: string, head: Head, deeds: number): Promise<void> {
+  const row = { ...head, deeds };
   await store.write((writer) =>
     writer
       .insertInto('audit_chains')
-      .values({ chain, ...head })
-      .onConflict((conflict) => conflict.column('chain').doUpdateSet(head))
+      .values({ chain, ...row })
+      .onConflict((conflict) => conflict.column('chain').doUpdateSet(row))
       .execute(),
   );
 }

@@ -8,6 +8,7 @@ import { segmentNamed } from './chain.ts';
 import { ChainCheck, type CheckOptions, type Keys, type Problem } from './check.ts';
 import { keyId } from './keys.ts';
 import type { Head } from './ledger.ts';
+import { type Link, LinksCheck } from './links-check.ts';
 
 export interface Verdict {
   readonly chain: string;
@@ -37,6 +38,8 @@ export interface VerifyOptions {
   readonly known?: Known | undefined;
   /** Hashes that records have to have, by their number. */
   readonly expected?: ReadonlyMap<number, string> | undefined;
+  /** What other chains say of this one. */
+  readonly links?: readonly Link[] | undefined;
   readonly entry?: CheckOptions['entry'];
 }
 
@@ -62,11 +65,13 @@ export async function verifyChain(chain: string, files: readonly string[], optio
   let isKnownThere = false;
   let lastHash = '';
   const expected = new Map(options.expected);
+  const links = new LinksCheck(options.links ?? []);
   const check = new ChainCheck({
     keys: options.keys,
     problem: (problem) => problems.push(problem),
     entry: (entry, file, line) => {
       if (entry.hash === known?.head?.hash) isKnownThere = true;
+      links.entry(entry);
       if (entry.kind === 'event') {
         lastHash = entry.hash;
         const hash = expected.get(entry.seq);
@@ -102,6 +107,8 @@ export async function verifyChain(chain: string, files: readonly string[], optio
   } else if (known?.head !== undefined && known.head.segment >= first && !isKnownThere) {
     problems.push({ file: last, line: 0, what: 'does not have the end that the store knows: it was cut or written anew' });
   }
+  problems.push(...links.problems(last, progress.sequence));
+  notes.push(...links.notes());
   for (const number of expected.keys()) problems.push({ file: chain, line: 0, what: `lacks record ${number}, of which a hash was noted` });
   if (known !== undefined && known.waiting > 0)
     notes.push(`${known.waiting} records of changes are in the store, and come into the chain when the service runs`);

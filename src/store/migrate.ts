@@ -16,6 +16,7 @@ import { up as auditRecords } from './migrations/0012-audit-records.ts';
 import { up as storeChanges } from './migrations/0013-store-changes.ts';
 import { up as regions } from './migrations/0014-regions.ts';
 import { up as nodes } from './migrations/0015-nodes.ts';
+import { up as auditDeeds } from './migrations/0016-audit-deeds.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -37,6 +38,7 @@ export const MIGRATIONS: readonly Migration[] = [
   storeChanges,
   regions,
   nodes,
+  auditDeeds,
 ];
 
 /** What this program writes. */

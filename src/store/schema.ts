@@ -297,7 +297,14 @@ export interface Tables {
   audit_keys: { kid: string; sealed: Uint8Array; public_pem: string; created_at: number };
 
   /** How far a chain was signed: a chain that ends before it has lost its end. */
-  audit_chains: { chain: string; sequence: number; hash: string; segment: number };
+  audit_chains: {
+    chain: string;
+    sequence: number;
+    hash: string;
+    segment: number;
+    /** The last event that did anything but look at the other chains; null where an older program does not say. */
+    deeds: number | null;
+  };
 
   /** Records of changes, committed with the change, until the chain has them. */
   audit_changes: {
