@@ -1,4 +1,4 @@
-// `npm run fuzz -- --minutes 60 [--save] [TARGET…]`: the hunt through the parsers for as long as it is told; --save keeps new behaviour in the corpus.
+// `npm run fuzz -- --minutes 60 [--save] [TARGET…]`: the hunt through the parsers for as long as it is told; --save keeps what reached new code in the corpus.
 
 import { parseArgs } from 'node:util';
 import { hunt } from '../test/fuzz/hunt.ts';
@@ -16,6 +16,6 @@ const { values, positionals } = parseArgs({
 const targets = PARSERS.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
 const during = (Number(values.minutes) * 60_000) / targets.length;
 for (const target of targets) {
-  const { tried, ways } = await hunt(target, { seed: Number(values.seed), during, save: values.save });
-  console.log(`${target.name}: ${tried} inputs, ${ways} ways to behave, nothing found`);
+  const { tried, ways, kept } = await hunt(target, { seed: Number(values.seed), during, save: values.save });
+  console.log(`${target.name}: ${tried} inputs, ${ways} ways to behave, ${kept} kept, nothing found`);
 }

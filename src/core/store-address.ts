@@ -46,8 +46,8 @@ export function parseStoreAddress(text: string): StoreAddress {
   const asked = (name: string): string | undefined => url.searchParams.get(name) || undefined;
   const unknown = [...url.searchParams.keys()].find((name) => !PARAMETERS.has(name));
   if (unknown !== undefined) throw new Error(`the parameter '${unknown}' is not known; there are ${[...PARAMETERS].join(', ')}`);
-  const host = asked('host') ?? (url.hostname === SOCKET ? '' : decodeURIComponent(url.hostname.replace(/^\[(.*)\]$/, '$1')));
-  const database = decodeURIComponent(url.pathname.slice(1));
+  const host = asked('host') ?? (url.hostname === SOCKET ? '' : decoded(url.hostname.replace(/^\[(.*)\]$/, '$1')));
+  const database = decoded(url.pathname.slice(1));
   const port = asked('port') ?? (url.port || '5432');
   if (host === '') throw new Error(`a host is missing; an address is ${STORE_FORM}`);
   if (database === '' || database.includes('/')) throw new Error(`the name of one database is missing; an address is ${STORE_FORM}`);
@@ -57,10 +57,18 @@ export function parseStoreAddress(text: string): StoreAddress {
     host,
     port: Number(port),
     database,
-    user: asked('user') ?? (decodeURIComponent(url.username) || undefined),
-    password: asked('password') ?? (decodeURIComponent(url.password) || undefined),
+    user: asked('user') ?? (decoded(url.username) || undefined),
+    password: asked('password') ?? (decoded(url.password) || undefined),
     tls: tlsOf(host, asked),
   };
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new Error(`a % that is meant as such is written %25; an address is ${STORE_FORM}`);
+  }
 }
 
 /** Without what is secret, for logs and messages. */

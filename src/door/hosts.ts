@@ -26,7 +26,8 @@ export function arrivals(domain: string, addresses: readonly string[]): (header:
     const [, name = '', port] = HOST_HEADER.exec(written) ?? [];
     const host = name.replace(/^\[|\]$/g, '').replace(/\.$/, '');
     const origin = `https://${name.replace(/\.$/, '')}${port === undefined || port === '443' ? '' : `:${port}`}`;
-    if (!isOurName(host, domain) && !addresses.includes(host)) return { place: 'stranger', host, origin };
+    const isOurs = isOurName(host, domain) || addresses.includes(host);
+    if (!isOurs || !URL.canParse(origin)) return { place: 'stranger', host, origin };
     return { place: host.endsWith(suffix) ? 'hsm' : 'service', host, origin };
   };
 }

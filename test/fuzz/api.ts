@@ -1,16 +1,16 @@
 // The whole API: every operation of the published descriptions and of our own route tables, with every method, content type and almost-right body, as
 // callers with and without rights. No answer may be a 5xx, none may be missing, and after all of them the service does its work.
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { graphRows } from '../../src/graph/routes.ts';
 import { identityRows } from '../../src/identity/routes.ts';
 import { armRows } from '../../src/management/routes.ts';
 import type { House } from '../house.ts';
+import { type Described, described } from './described.ts';
 import { mutatedJson } from './mutate.ts';
 import type { Random } from './random.ts';
 
-const FOLDER = resolve(import.meta.dirname, '../../../shared/spec/openapi/data-plane');
 const EXAMPLES = resolve(import.meta.dirname, '../../../shared/spec/data-plane-examples.json');
 
 export interface Aim {
@@ -19,21 +19,24 @@ export interface Aim {
   readonly method: string;
   /** With `{parameters}`. */
   readonly path: string;
-  readonly bodies: readonly unknown[];
+  readonly version: string;
+  readonly queries: readonly string[];
+  body(random: Random): unknown;
 }
 
-/** Every operation of the published data plane, newest documents included. Any recorded body is almost right for any of them. */
+/** Every operation of the published data plane, in all its versions. Any body that was recorded is almost right for any of them. */
 export function publishedAims(): readonly Aim[] {
   const bodies = recordedBodies();
-  const aims = new Map<string, Aim>();
-  for (const file of readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })) {
-    if (!file.endsWith('.json') || file.includes('raw')) continue;
-    const document: { paths?: Record<string, Record<string, unknown>> } = JSON.parse(readFileSync(join(FOLDER, file), 'utf8'));
-    for (const [path, methods] of Object.entries(document.paths ?? {})) {
-      for (const method of Object.keys(methods)) aims.set(`${method} ${path}`, { at: 'hsm', method: method.toUpperCase(), path, bodies });
-    }
-  }
-  return [...aims.values()];
+  return described('data-plane').map((one) => aimAt(one, 'hsm', (random) => random.of(bodies)));
+}
+
+/** Every operation of the published resource manager. */
+export function managerAims(): readonly Aim[] {
+  return described('control-plane').map((one) => aimAt(one, 'service', () => ({})));
+}
+
+function aimAt({ body, ...one }: Described, at: Aim['at'], otherwise: Aim['body']): Aim {
+  return { ...one, at, body: (random) => (body === undefined || random.oneIn(4) ? otherwise(random) : body(random)) };
 }
 
 /** Every address of the resource manager, of Graph and of the login, from our own tables. */
@@ -77,7 +80,10 @@ export function serviceAims({ tenantId, servicePrincipal: { clientId, clientSecr
     // Whoever ends their own sign-ins is answered 401 from then on, and nothing else is tried any more.
     (rows as readonly { method: string; path: string }[])
       .filter(({ path }) => !path.includes('revokeSignInSessions'))
-      .map(({ method, path }) => ({ at: 'service' as const, method, path, bodies })),
+      .map(({ method, path }) => ({
+        ...{ at: 'service' as const, method, path, version: '2024-11-01', queries: [] },
+        body: (random: Random) => random.of<unknown>(bodies),
+      })),
   );
 }
 
@@ -122,10 +128,16 @@ const QUERIES = [
   '$skiptoken=%',
   '$filter=',
   '$filter=principalId%20eq%20x',
+  '$filter=displayName%20eq%20%27x%27%20or%20not%20(',
+  '$top=0',
+  '$orderby=displayName%20desc',
+  '$search=%22displayName:x%22',
   '__proto__=1',
   'constructor=1',
   '%',
 ];
+
+const VALUES = ['1', '25', '-1', 'x', '', 'true', '%27', '2026-01-01', 'atScope()', 'displayName'];
 
 export interface Shot {
   readonly at: Aim['at'];
@@ -135,17 +147,29 @@ export interface Shot {
   readonly body: string | undefined;
 }
 
+/** What path parameters are, by their names; `''` for those that have no entry. */
+export type Own = Readonly<Record<string, readonly string[]>>;
+
+const OWN_KEYS: Own = { '': SEGMENTS.slice(0, 5) };
+
 /** One request that nobody in their right mind would send. */
-export function shotAt(aim: Aim, random: Random, own: readonly string[] = SEGMENTS.slice(0, 5)): Shot {
+export function shotAt(aim: Aim, random: Random, own: Own = OWN_KEYS): Shot {
   const path = aim.path
     .split('?')[0]
-    ?.replace(/\{[^}]+\}|:\w+/g, () => random.of(random.oneIn(2) ? own : SEGMENTS))
+    ?.replace(/\{([^}]+)\}|:(\w+)/g, (_, one?: string, other?: string) => {
+      const known = own[one ?? other ?? ''] ?? own[''] ?? [];
+      return random.of(random.oneIn(4) ? SEGMENTS : known);
+    })
     .replace(/^\/{0,1}/, random.oneIn(20) ? '//' : '/');
-  const known = aim.at === 'hsm' ? '7.6' : '2024-11-01';
-  const query = [`api-version=${random.oneIn(3) ? random.of(VERSIONS) : known}`, ...(random.oneIn(4) ? [random.of(QUERIES)] : [])].join(
-    '&',
-  );
-  const value = mutatedJson(random.of(aim.bodies), random);
+  const asked = [
+    `api-version=${random.oneIn(4) ? random.of(VERSIONS) : aim.version}`,
+    ...aim.queries.filter(() => random.oneIn(3)).map((name) => `${name}=${random.of(VALUES)}`),
+    ...(random.oneIn(4) ? [random.of(QUERIES)] : []),
+  ];
+  const query = asked.join('&');
+  const body = aim.body(random);
+  // As it should be, too: what is refused at the first glance reaches nothing.
+  const value = random.oneIn(3) ? body : mutatedJson(body, random);
   const isForm = aim.path.includes('/oauth2/') && !random.oneIn(5);
   const text = isForm
     ? new URLSearchParams(Object(value)).toString()

@@ -18,7 +18,10 @@ import { der, integer, octets, sequence } from '../unit/crypto/der.ts';
 import { rsaPair } from '../unit/crypto/safe.ts';
 import { certificateOf, custodianOf, jwk, makePair } from '../unit/security-domain/ceremony.ts';
 import { ATTESTED } from './attested.ts';
+import { FILES } from './files.ts';
 import { inAWord, type Target } from './hunt.ts';
+import { TOKENS } from './tokens.ts';
+import { WORDS } from './words.ts';
 
 /** Runs the parser; only refusals of this kind are answers. */
 function refusing<Refusal extends Error>(kind: new (...given: never[]) => Refusal, run: (input: Buffer) => unknown) {
@@ -72,6 +75,9 @@ function pkcs12(pkcs8: Buffer): Buffer {
 
 export const PARSERS: readonly Target[] = [
   ...ATTESTED,
+  ...TOKENS,
+  ...WORDS,
+  ...FILES,
   {
     name: 'private-jwk',
     seeds: () => [

@@ -128,7 +128,8 @@ function refusal(cause: unknown): OutsideRefused | undefined {
   if (cause instanceof OutsideRefused) return cause;
   if (cause instanceof errors.JWTExpired) return new OutsideRefused('The token has expired.');
   if (cause instanceof errors.JWTClaimValidationFailed) return new OutsideRefused(CLAIMS[cause.claim] ?? LACKING);
-  if (cause instanceof errors.JOSEError || cause instanceof TypeError)
+  // Web Crypto says so of a key that its issuer published and that is none.
+  if (cause instanceof errors.JOSEError || cause instanceof TypeError || cause instanceof DOMException)
     return new OutsideRefused('The token is malformed or its signature is not valid.');
   return undefined;
 }

@@ -38,12 +38,14 @@ test('what is wrong is said without the address', () => {
     'postgres://u:hunter2@h/d?sslmode=prefer',
     'postgres://u:hunter2@h/d?surprise=1',
     'postgres://u:hunter2@h:99999/d',
+    'postgres://u:hunter2%@h/d',
+    'postgres://u:hunter2@h/%d',
     'u:hunter2',
     '',
   ]) {
     assert.throws(
       () => parseStoreAddress(wrong),
-      (error) => error instanceof Error && !error.message.includes('hunter2') && !('input' in error),
+      (error) => error instanceof Error && error.constructor === Error && !error.message.includes('hunter2') && !('input' in error),
     );
   }
   assert.equal(shownStore(parsed('postgres://u:hunter2@h/d')), 'postgres://u@h:5432/d');

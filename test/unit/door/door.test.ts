@@ -360,6 +360,7 @@ test('where verbs are blocked, a POST may name the one it stands for', async () 
 test('a host that is not ours is refused whatever it asks', async () => {
   const got = await ask('GET', '/keys/k', { host: 'evil.example', token: GOOD });
   assert.equal(got.status, 421);
+  assert.equal((await ask('GET', '/keys/k', { headers: { host: `${HSM}:84430` }, token: GOOD })).status, 421);
   assert.equal((await ask('GET', '/~hsm/keys/k', { host: 'localhost', token: GOOD })).status, 404);
 });
 

@@ -165,6 +165,18 @@ test('an unsigned token, a shared secret made of the public key, other algorithm
   );
 });
 
+test('a key that its issuer published and that is none fits no token, and is no fault of the service', async (t) => {
+  for (const published of [
+    { ...keys.first.published, n: 7 },
+    { ...keys.first.published, n: '' },
+    { kty: 'EC', kid: keys.first.kid, crv: 'P-256', x: 'AA', y: 'AA' },
+  ]) {
+    const known = { keys: [published], goodUntil: Number.POSITIVE_INFINITY };
+    const tenancy = await openTenancy(t, { issuers: [issuerNamed(FIRST)], keySetOf: async () => known });
+    assert.equal(await refusal(tenancy, await fromFirst()), 'The token is malformed or its signature is not valid.');
+  }
+});
+
 test('a subject claim of choice, and claims that every token must have', async (t) => {
   const tenancy = await openBoth(t, { subjectClaim: 'oid', requiredClaims: { tid: 'acme', verified: true, groups: 'hsm' } });
   const good = { sub: 'pairwise', oid: 'alice', tid: 'acme', verified: true, groups: ['staff', 'hsm'] };

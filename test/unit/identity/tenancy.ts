@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import * as v from 'valibot';
 import { anonymous, type Caller } from '../../../src/core/caller.ts';
 import type { Clock } from '../../../src/core/clock.ts';
@@ -66,7 +65,8 @@ async function afterFirstStart(): Promise<Buffer> {
   return database;
 }
 
-export async function openTenancy(t: TestContext, others: Outside = NOBODY): Promise<Tenancy> {
+/** `t` undoes it at its end. */
+export async function openTenancy(t: { after(undo: () => Promise<void>): void }, others: Outside = NOBODY): Promise<Tenancy> {
   first ??= afterFirstStart();
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-identity-'));
   await writeFile(databaseFile(folder), await first);
