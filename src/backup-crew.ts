@@ -29,8 +29,10 @@ const LINGER = 5000;
 export interface OpenBackups {
   /** What the rooms see. */
   readonly port: Backups;
-  /** For when the service answers. */
-  resume(): Promise<void>;
+  /** For when the service answers: goes on with these jobs, and clears away what others left in the spool. */
+  begin(jobIds: readonly string[]): Promise<void>;
+  /** Goes on with jobs of a node that has ended. */
+  resume: BackupRunner['resume'];
   /** Looks how old the last good backups are, for the notes and figures that operators see. */
   look(): Promise<void>;
   notes(): readonly string[];
@@ -53,11 +55,11 @@ export function openBackups(data: BackupThreadData, parts: Omit<RunnerParts, 'wo
   const runner = openBackupRunner({ ...parts, work: openBackupCrew(data, answers(parts)) });
   return {
     port: { settings: data.settings, start: (jobId) => runner.start(jobId) },
-    resume: async () => {
-      const left = await parts.read.selectFrom('backup_jobs').select('id').where('status', '=', 'InProgress').execute();
-      await sweepSpool(data.settings.spool, new Set(left.map(({ id }) => id)));
-      await runner.resume();
+    begin: async (jobIds) => {
+      await sweepSpool(data.settings.spool, new Set(jobIds));
+      runner.resume(jobIds);
     },
+    resume: (jobIds) => runner.resume(jobIds),
     close: () => runner.close(),
     look: async () => {
       ages = await backupAges(parts.read, parts.clock.now());

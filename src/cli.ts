@@ -27,7 +27,7 @@ usage: ./strongroom [--data DIR] COMMAND …
   drill HSM                  a game day: rebuilds an HSM on a second service, tries every key, reports
   snapshot FOLDER            a copy of the whole service, while it runs; verify and restore
   store copy FROM TO         a stopped service from its data folder to a PostgreSQL database, or back
-  node list                  the nodes of a service whose store is on a PostgreSQL server
+  node …                     the nodes of a service whose store is on a PostgreSQL server: list, drain, resume, remove
   accept-database            says that a database which the service refuses is the right one
   --version                  the version
 

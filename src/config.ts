@@ -21,8 +21,6 @@ export interface Config {
   readonly node: string;
   /** Where it is: it serves the HSMs of that region alone. Undefined: it serves every HSM. */
   readonly region: string | undefined;
-  /** Whether it waits where another service has the store, to go on when that one ends. */
-  readonly isStandby: boolean;
   readonly store: StoreAddress;
   /** The invitation with which the root key is fetched, `-` for a line of stdin; undefined: it is there, or made. */
   readonly join: string | undefined;
@@ -121,7 +119,6 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   'backup-timeout':      { value: 'SECONDS', environment: 'STRONGROOM_BACKUP_TIMEOUT',    default: '60',         says: 'How long one request to a storage host may take: it carries 4 MB.' },
   node:              { value: 'NAME',   environment: 'STRONGROOM_NODE',            default: 'node-1',               says: 'What this node is called, and its audit chain; each data folder of one store has its own.' },
   region:            { value: 'NAME',   environment: 'STRONGROOM_REGION',          default: 'none: it serves every HSM', says: 'The region in which this node is, e.g. norwayeast: it serves the HSMs that are there or were extended to it.' },
-  standby:           { value: 'on|off', environment: 'STRONGROOM_STANDBY',         default: 'off',                  says: 'Whether this node waits while another service has the PostgreSQL database, and takes over when that one ends; off refuses to start.' },
   join:              { value: 'INVITATION', environment: 'STRONGROOM_INVITATION',    default: 'none', says: 'On a new machine: what ./strongroom node invite printed on a member. The root key comes from there. An argument is seen by every account of the machine: - reads it from stdin, and the variable is for the owner alone.' },
   store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: `A PostgreSQL database to keep the store in: ${STORE_FORM}. Its password is given in this variable, in $PGPASSWORD or in the password file, never as an argument.` },
 };
@@ -146,7 +143,6 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     dataFolder,
     node: nodeOf(value('node') ?? 'node-1'),
     region: regionOf(value('region')),
-    isStandby: standbyOf(isOn('standby', value('standby') ?? 'off'), store, value('node')),
     store,
     join: joinOf(value('join'), store),
     rootKeyFile: resolve(value('root-key') ?? join(dataFolder, 'root.key')),
@@ -226,13 +222,6 @@ function nodeOf(text: string): string {
   if (!/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/.test(text))
     throw new UsageError(`--node ${text}: up to 32 lower-case letters, digits and hyphens between them`);
   return text;
-}
-
-function standbyOf(isStandby: boolean, store: StoreAddress, node: string | undefined): boolean {
-  if (isStandby && store.engine === 'embedded')
-    throw new UsageError('--standby: a database in the data folder has one service; name a PostgreSQL database with --store');
-  if (isStandby && node === undefined) throw new UsageError('--standby: each node of a store has a name of its own; give it with --node');
-  return isStandby;
 }
 
 function joinOf(invitation: string | undefined, store: StoreAddress): string | undefined {

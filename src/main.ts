@@ -35,7 +35,7 @@ import { type ManagementAnswers, openManagementPort } from './door/management-po
 import { processMetrics } from './door/metrics.ts';
 import { anyJobUnderWay } from './hsm/backup/jobs.ts';
 import { openAuthorities, openSigners, signerMaker } from './hsm/evidence/signers.ts';
-import { HSMS_TAG, returnUnconfirmed } from './hsm/pool.ts';
+import { HSMS_TAG } from './hsm/pool.ts';
 import { documentsOf, openKeySets } from './identity/issuers/key-sets.ts';
 import { openOutsideIssuers } from './identity/issuers/outside-token.ts';
 import { readIssuers } from './identity/issuers/settings.ts';
@@ -44,6 +44,7 @@ import { type OpenTenant, openTenant } from './identity/open-tenant.ts';
 import { principalById } from './identity/principals.ts';
 import { identityOfHsm } from './management/managed-hsms/identity.ts';
 import { openServiceStore, refuseStrayLog } from './operator/anchor.ts';
+import { adoptAtStart, type Charge, openCharge } from './operator/charge.ts';
 import { controlFileIn, controlNote, removeControlFile } from './operator/control-file.ts';
 import { openInvitations } from './operator/invitations.ts';
 import { joinService } from './operator/joining.ts';
@@ -51,13 +52,14 @@ import { nodeAnswers } from './operator/node-answers.ts';
 import { refuseOthersName } from './operator/node-name.ts';
 import { openRootKeyChange } from './operator/root-key-change.ts';
 import { openRootKeys } from './operator/root-key-opening.ts';
-import { openSealed, type SealedDoor, Stopped, unsealed } from './operator/sealed.ts';
+import { openSealed, type SealedDoor, unsealed } from './operator/sealed.ts';
 import { shareAuthority } from './operator/shared-authority.ts';
 import { snapshotMarks } from './operator/snapshot.ts';
 import { buildRooms, freeKeys, type HouseParts } from './rooms.ts';
 import { lockFolder } from './store/folder-lock.ts';
 import { regionsOfNodes } from './store/nodes.ts';
 import { diskTrouble } from './store/storage-errors.ts';
+import type { Nodes } from './store/store.ts';
 import { sweepEvery } from './sweeping.ts';
 import { writeFileWhole } from './terminal/files.ts';
 import { answersFor, type Crew, tellOfCommit, type WorkerData, Workers } from './worker-crew.ts';
@@ -114,14 +116,24 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   let state: ReturnType<ManagementAnswers['state']> = 'starting';
   let audit: Audit | undefined;
   let openedBackups: OpenBackups | undefined;
+  let nodes: Nodes | undefined;
+  let charge: Charge | undefined;
   const metrics = processMetrics(
     () => Promise.all([...crew.peers].map((worker) => worker.ask('metrics', undefined))),
     () => [...(audit === undefined ? [] : auditFigures(audit.state)), ...(openedBackups?.figures() ?? [])],
   );
-  const health = {
-    state: () => (state === 'ready' && audit?.state.problem !== undefined ? 'unrecorded' : state),
-    notes: () => [...(audit === undefined ? [] : auditNotes(audit.state)), ...(openedBackups?.notes() ?? [])],
-  } as const;
+  const health: Pick<ManagementAnswers, 'state' | 'notes'> = {
+    state: () => {
+      if (state !== 'ready') return state;
+      if (!versions.areCurrent) return 'cut off';
+      return audit?.state.problem !== undefined ? 'unrecorded' : nodes?.isDrained === true ? 'drained' : 'ready';
+    },
+    notes: () => [
+      ...(audit === undefined ? [] : auditNotes(audit.state)),
+      ...(openedBackups?.notes() ?? []),
+      ...(charge?.note === undefined ? [] : [charge.note]),
+    ],
+  };
   const management = await openManagementPort(config.managementPort, { ...health, metrics }).catch((cause: unknown) => {
     throw portTaken(cause, config.managementPort, '127.0.0.1', '--management-port');
   });
@@ -149,20 +161,13 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const fallen = Promise.withResolvers<Error>();
   const store = await openServiceStore(config, rootKeys, {
     versions,
-    turn: config.isStandby
-      ? () => {
-          state = 'standby';
-          log.info('another service has the store; this one waits for its end');
-          return stopped(options.stop);
-        }
-      : undefined,
     lost: fallen.resolve,
     node: { name: config.node, region: config.region, version: VERSION },
     committed: (tags) => tellOfCommit(crew, tags),
     copied: (copy) => log.warn({ copy }, 'the database had an older schema; this copy of it was made before it was changed'),
   });
   cleanup.push(() => store.close());
-  state = 'starting';
+  nodes = store.nodes;
   const crypto = openCryptoModule({ rootKey: rootKeys });
   cleanup.push(() => crypto.close());
   crew.committed.push((tags) => freeKeys(crypto, tags));
@@ -177,7 +182,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     authority = await openAuthority(config.dataFolder, systemClock);
     log.info('the certificate authority is that of the store now');
   }
-  await returnUnconfirmed(store.write);
+  const left = await adoptAtStart(store, clock);
   const evidence = openEvidence(crypto, systemClock);
   const signing = { read: store.read, write: store.write, evidence, clock: systemClock };
   const attestationRootFile = join(config.dataFolder, 'attestation-root.pem');
@@ -293,9 +298,11 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     // Those who come now meet a worker; those who were answered 503 a moment ago come back to one.
     await sealedDoor?.close();
     cleanup.push(() => backups.close());
-    await backups.resume();
+    await backups.begin(left);
     openedBackups = backups;
-    const sweeping = sweepEvery(house, audit, keySets, backups, log);
+    const opened = openCharge({ store, write: house.write, versions, clock, machineClock: systemClock });
+    charge = opened;
+    const sweeping = sweepEvery({ house, charge: opened, audit, keySets, backups, log });
     cleanup.push(() => sweeping.stop());
     const identity = await openIdentity(config, house, audit, auditGate, log);
     if (identity !== undefined) cleanup.push(() => identity.close());
@@ -330,12 +337,6 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       },
     };
   }
-}
-
-/** Rejects when nobody wants the service any more. */
-async function stopped(stop: Promise<void> = new Promise(() => undefined)): Promise<never> {
-  await stop;
-  throw new Stopped('the service was stopped before its turn came');
 }
 
 /** Every step, whatever became of the one before it; then the first failure. */

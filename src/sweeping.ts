@@ -4,10 +4,12 @@ import type { Logger } from 'pino';
 import type { Audit } from './audit/open-audit.ts';
 import type { OpenBackups } from './backup-crew.ts';
 import { hsmPort } from './hsm/lifecycle.ts';
+import { activateConfirmed } from './hsm/pool.ts';
 import { sweepHsms } from './hsm/sweep.ts';
 import type { KeySets } from './identity/issuers/key-sets.ts';
 import { sweepIdentity } from './identity/sweep.ts';
 import { sweepManagement } from './management/sweep.ts';
+import { type Charge, NotInCharge } from './operator/charge.ts';
 import type { HouseParts } from './rooms.ts';
 import type { Store } from './store/store.ts';
 
@@ -17,29 +19,38 @@ export interface Sweeping {
   stop(): Promise<void>;
 }
 
-/** Does what is due, again and again; one round never overtakes another. */
-export function sweepEvery(
-  house: HouseParts & { readonly write: Store['write'] },
-  audit: Audit | undefined,
-  keySets: KeySets,
-  backups: OpenBackups,
-  log: Logger,
-): Sweeping {
-  const management = { ...house, hsms: hsmPort(house) };
-  const rounds = [
-    () => sweepHsms(house),
-    () => sweepManagement(management),
-    () => sweepIdentity(house),
+export interface SweepingParts {
+  readonly house: HouseParts & { readonly write: Store['write'] };
+  readonly charge: Charge;
+  readonly audit: Audit | undefined;
+  readonly keySets: KeySets;
+  readonly backups: OpenBackups;
+  readonly log: Logger;
+}
+
+/** Does what is due, again and again; one round never overtakes another. What is due in the store is done by one of its nodes. */
+export function sweepEvery({ house, charge, audit, keySets, backups, log }: SweepingParts): Sweeping {
+  const due = { ...house, write: charge.write };
+  const management = { ...due, hsms: hsmPort(due) };
+  const ours = [() => sweepHsms(due), () => sweepManagement(management), () => sweepIdentity(due)];
+  const own = [
+    () => activateConfirmed(house),
     async () => audit?.sweep(),
     async () => keySets.refreshDue(),
     () => backups.look(),
+    async () => backups.resume(await charge.look()),
   ];
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();
+  const surely = async (sweep: () => Promise<unknown>): Promise<void> => {
+    await sweep().catch((error: unknown) => {
+      if (!(error instanceof NotInCharge)) log.error({ err: error }, 'a sweep failed; it will be tried again');
+    });
+  };
   const round = async (): Promise<void> => {
-    for (const sweep of rounds)
-      await sweep().catch((error: unknown) => log.error({ err: error }, 'a sweep failed; it will be tried again'));
+    for (const sweep of own) await surely(sweep);
+    for (const sweep of ours) if (charge.isHeld) await surely(sweep);
     if (!stopped) timer = setTimeout(begin, SWEEP_EVERY);
   };
   const begin = (): void => {

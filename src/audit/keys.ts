@@ -32,20 +32,23 @@ export async function openSigningKey(store: Pick<Store, 'read' | 'write'>, secre
   }
 }
 
-async function newSigningKey(store: Pick<Store, 'write'>, secrets: Secrets, clock: Clock): Promise<SigningKey> {
+async function newSigningKey(store: Pick<Store, 'read' | 'write'>, secrets: Secrets, clock: Clock): Promise<SigningKey> {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const kid = keyId(publicKey);
   const publicPem = publicKey.export({ format: 'pem', type: 'spki' }).toString();
   const plain = privateKey.export({ format: 'der', type: 'pkcs8' });
   try {
     const sealed = secrets.sealSecret(PURPOSE, kid, plain);
-    await store.write((writer) =>
-      writer.insertInto('audit_keys').values({ kid, sealed, public_pem: publicPem, created_at: clock.now() }).execute(),
-    );
+    const isFirst = await store.write(async (writer) => {
+      // Another node may have made one a moment ago.
+      if ((await writer.selectFrom('audit_keys').select('kid').executeTakeFirst()) !== undefined) return false;
+      await writer.insertInto('audit_keys').values({ kid, sealed, public_pem: publicPem, created_at: clock.now() }).execute();
+      return true;
+    });
+    return isFirst ? { kid, privateKey, publicPem } : openSigningKey(store, secrets, clock);
   } finally {
     plain.fill(0);
   }
-  return { kid, privateKey, publicPem };
 }
 
 /** The keys, sealed under the root key that is in charge now. */

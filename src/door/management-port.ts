@@ -6,10 +6,11 @@ import { type LoopbackPort, listenOnLoopback } from './loopback.ts';
 
 export interface ManagementAnswers {
   /**
-   * `ready` when requests are being served now; `sealed` when the service waits for the passphrase of its root key; `standby` while it waits for the end of
-   * another that has the store; `unrecorded` while operations are refused because they could not be recorded.
+   * `ready` when requests are being served now and more may come; `sealed` when the service waits for the passphrase of its root key; `cut off` while it does
+   * not hear of a database that it shares; `unrecorded` while operations are refused because they could not be recorded; `drained` while the operator
+   * wants requests to go elsewhere.
    */
-  state(): 'starting' | 'sealed' | 'standby' | 'ready' | 'unrecorded' | 'stopping';
+  state(): 'starting' | 'sealed' | 'ready' | 'cut off' | 'unrecorded' | 'drained' | 'stopping';
   /** What is no reason to send requests elsewhere and should be looked at, a line each. */
   notes(): readonly string[];
   readonly metrics: { readonly contentType: string; text(): Promise<string> };

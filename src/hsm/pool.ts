@@ -15,7 +15,7 @@ import { admission, OPEN_TO_ALL } from '../core/network-rules.ts';
 import { hsmOrigin, type Urls } from '../core/urls.ts';
 import { asSealedDomainKey, type SealedDomainKey } from '../crypto/types.ts';
 import type { Tables } from '../store/schema.ts';
-import type { Store, Writer } from '../store/store.ts';
+import type { Writer } from '../store/store.ts';
 import type { ActiveHsm, Hsm, HsmParts, HsmWriteParts } from './world.ts';
 
 const HSMS = 1000;
@@ -122,7 +122,7 @@ export async function markDownloaded(writer: Writer, { id, domainId }: Pick<Hsm,
   if (hsm.state === 'confirming') throw downloadUnderWay();
   if (hsm.state === 'restoring') throw hsmRestoring();
   if (hsm.state === 'active') return;
-  await writer.updateTable('hsms').set({ state: 'confirming', active_at: now }).where('id', '=', id).execute();
+  await writer.updateTable('hsms').set({ state: 'confirming', active_at: now, holder: writer.holder }).where('id', '=', id).execute();
   writer.touch(HSMS_TAG);
 }
 
@@ -160,33 +160,46 @@ export function downloadUnderWay(): Failure {
   );
 }
 
-/** Confirming HSMs whose time has come are active. */
+/** HSMs whose download this run of the service gave, and whose time has come, are active. */
 export async function activateConfirmed({ read, write, clock }: HsmWriteParts): Promise<void> {
-  const due = await read
+  const confirming = await read
     .selectFrom('hsms')
-    .select(['id', 'name'])
+    .select('id')
     .where('state', '=', 'confirming')
     .where('active_at', '<=', clock.now())
     .execute();
-  if (due.length === 0) return;
+  if (confirming.length === 0) return;
   await write(async (writer) => {
-    const ids = due.map(({ id }) => id);
-    await writer.updateTable('hsms').set({ state: 'active' }).where('id', 'in', ids).where('state', '=', 'confirming').execute();
-    for (const { name } of due) writer.note({ operation: 'SecurityDomainActivate', hsm: name });
-    writer.touch(HSMS_TAG);
+    const due = await writer
+      .selectFrom('hsms')
+      .select(['id', 'name'])
+      .where('state', '=', 'confirming')
+      .where('active_at', '<=', clock.now())
+      .where('holder', '=', writer.holder)
+      .execute();
+    for (const { id, name } of due) {
+      await writer.updateTable('hsms').set({ state: 'active', holder: null }).where('id', '=', id).execute();
+      writer.note({ operation: 'SecurityDomainActivate', hsm: name });
+      writer.touch(HSMS_TAG);
+    }
   });
 }
 
 /**
- * At start: an HSM that was being confirmed when the service ended waits for its download again. The file may never have reached anybody, and it exists
- * nowhere else. `active_at` stays, and says that there was a download.
+ * An HSM that was being confirmed when the run of the service that gave the download ended waits for its download again. The file may never have reached
+ * anybody, and it exists nowhere else. `active_at` stays, and says that there was a download.
  */
-export async function returnUnconfirmed(write: Store['write']): Promise<void> {
-  await write(async (writer) => {
-    await writer.updateTable('hsms').set({ state: 'not-activated' }).where('state', '=', 'confirming').execute();
+export async function returnUnconfirmed(writer: Writer, hasEnded: HasEnded): Promise<void> {
+  const confirming = await writer.selectFrom('hsms').select(['id', 'holder']).where('state', '=', 'confirming').execute();
+  for (const { id, holder } of confirming) {
+    if (!hasEnded(holder)) continue;
+    await writer.updateTable('hsms').set({ state: 'not-activated', holder: null }).where('id', '=', id).execute();
     writer.touch(HSMS_TAG);
-  });
+  }
 }
+
+/** Whether this run of the service, the holder of something, is over. Null is from before runs had names. */
+export type HasEnded = (holder: string | null) => boolean;
 
 /** From here on the HSM answers nothing but the status of its restore. False when it is not active any more. */
 export async function beginRestoring(writer: Writer, hsmId: string): Promise<boolean> {

@@ -60,7 +60,9 @@ async function makeTenant(parts: TenantParts): Promise<OpenTenant> {
   const clientSecret = randomText(crypto, LETTERS, SECRET_LENGTH);
   const [passwordHash, secretHash, key] = await Promise.all([hashSecret(password), hashSecret(clientSecret), newSigningKey(crypto, clock)]);
 
-  return parts.write(async (writer) => {
+  const made = await parts.write(async (writer) => {
+    // Another node may have made it a moment ago.
+    if ((await readMeta(writer, FIRST_ACCOUNTS)) !== undefined) return undefined;
     const userId = await createUser(writer, clock, { displayName: 'Owner', upn: userPrincipalName });
     await addSecret(writer, clock, userId, 'password', passwordHash);
     const applicationId = await createServicePrincipal(writer, clock, { displayName: 'strongroom-automation', clientId });
@@ -86,6 +88,7 @@ async function makeTenant(parts: TenantParts): Promise<OpenTenant> {
     await writeMeta(writer, FIRST_ACCOUNTS, JSON.stringify(remembered));
     return { tenantId, subscriptionId, user: { ...user, password }, servicePrincipal: { ...servicePrincipal, clientSecret } };
   });
+  return made ?? openTenant(parts);
 }
 
 async function makeOwner(writer: Writer, subscriptionId: string, principalId: string, now: number): Promise<void> {

@@ -1,6 +1,6 @@
 // What a service answers its operator about the nodes of its store, over the control channel.
 
-import type { Commands } from '../door/control-channel.ts';
+import type { Command, Commands } from '../door/control-channel.ts';
 import type { KnownNode } from '../store/nodes.ts';
 import type { Nodes } from '../store/store.ts';
 
@@ -27,7 +27,13 @@ export function nodeAnswers(nodes: Nodes | undefined, self: string): Commands {
     if (nodes === undefined) throw new Error('the store of this service is in its data folder: it is the only node');
     return nodes;
   };
-  return new Map([['node/list', async () => ({ nodes: (await known().list()).map((node) => shown(node, self)) })]]);
+  const named = (options: URLSearchParams): string => options.get('name') ?? '';
+  return new Map<string, (command: Command) => Promise<unknown>>([
+    ['node/list', async () => ({ nodes: (await known().list()).map((node) => shown(node, self)) })],
+    ['node/remove', async ({ options }) => known().remove(named(options))],
+    ['node/drain', async ({ options }) => known().drain(named(options), true)],
+    ['node/resume', async ({ options }) => known().drain(named(options), false)],
+  ]);
 }
 
 function shown({ name, region, version, address, started_at, heard_at, ...node }: KnownNode, self: string): ShownNode {

@@ -10,7 +10,8 @@ import type { CryptoModule } from '../crypto/module.ts';
 import { announceRootKey, installAnnouncedRootKey, withdrawAnnouncedRootKey } from '../crypto/root-key.ts';
 import { newRootKey, type RootKeys, rootKeyId } from '../crypto/root-keys.ts';
 import { readMeta, writeMeta } from '../store/meta.ts';
-import type { Store, Writer } from '../store/store.ts';
+import { leaveAlone } from '../store/nodes.ts';
+import { ALONE, type Store, type Writer } from '../store/store.ts';
 import { resealEverything } from './reseal.ts';
 
 export interface RootKeyParts {
@@ -46,6 +47,9 @@ export async function settleRootKey(parts: RootKeyParts): Promise<void> {
   } else if (known === undefined) {
     // A database from before root keys had ids, or a new one: what is in it must open.
     await store.write(async (writer) => {
+      // Another node may have come first, with a root key of its own.
+      const first = await readMeta(writer, ROOT_KEY_ID);
+      if (first !== undefined && first !== id) throw wrongRootKey(parts.file);
       await resealEverything(writer, parts.crypto).catch((cause: unknown) => {
         throw wrongRootKey(parts.file, cause);
       });
@@ -97,6 +101,8 @@ export async function forgetOtherRootKey({ rootKeys, crypto, store, remark }: Ro
 
 async function changeWithin(writer: Writer, parts: RootKeyParts, id: string): Promise<void> {
   const { rootKeys, crypto } = parts;
+  const others = writer.holder === ALONE ? [] : await leaveAlone(writer);
+  if (others.length > 0) throw new Error(`the root key is changed while one node runs alone; stop these first: ${others.join(', ')}`);
   const old = Buffer.from(rootKeys.current);
   rootKeys.change();
   try {

@@ -17,6 +17,7 @@ import { up as storeChanges } from './migrations/0013-store-changes.ts';
 import { up as regions } from './migrations/0014-regions.ts';
 import { up as nodes } from './migrations/0015-nodes.ts';
 import { up as auditDeeds } from './migrations/0016-audit-deeds.ts';
+import { up as holders } from './migrations/0017-holders.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -39,6 +40,7 @@ export const MIGRATIONS: readonly Migration[] = [
   regions,
   nodes,
   auditDeeds,
+  holders,
 ];
 
 /** What this program writes. */

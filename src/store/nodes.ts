@@ -34,8 +34,8 @@ export class ShutOut extends Error {
   override readonly name = 'ShutOut';
 }
 
-/** A new run of the service under this name; whatever had the name before is over. Returns its number. Throws ShutOut when the name was removed. */
-export async function enterNode(writer: Writer, { name, region, version }: NodeFacts): Promise<number> {
+/** A new run of the service under this name; whatever had the name before is over. A drained node stays drained. Throws ShutOut when the name was removed. */
+export async function enterNode(writer: Writer, { name, region, version }: NodeFacts): Promise<Pick<NodeRow, 'session' | 'state'>> {
   const said = { region: region ?? null, version, schema: SCHEMA, address: null, started_at: now, heard_at: now, ended_at: null };
   const entered = await writer
     .insertInto('nodes')
@@ -46,16 +46,81 @@ export async function enterNode(writer: Writer, { name, region, version }: NodeF
         .doUpdateSet((of) => ({ ...said, session: of('nodes.session', '+', 1) }))
         .where('nodes.state', '!=', 'removed'),
     )
-    .returning('session')
+    .returning(['session', 'state'])
     .executeTakeFirst();
   if (entered === undefined) throw removed(name);
   writer.touch(NODES_TAG);
-  return entered.session;
+  return entered;
 }
 
 export async function leaveNode(writer: Writer, name: string, session: number): Promise<void> {
   await writer.updateTable('nodes').set({ ended_at: now }).where('name', '=', name).where('session', '=', session).execute();
   writer.touch(NODES_TAG);
+}
+
+/** Those that were not heard of for too long and may still think that they are there: from now on they are not. */
+export async function endNodes(writer: Writer, silent: readonly Pick<NodeRow, 'name' | 'session' | 'heard_at'>[]): Promise<void> {
+  for (const { name, session, heard_at } of silent) {
+    await writer
+      .updateTable('nodes')
+      .set({ ended_at: now })
+      .where('name', '=', name)
+      .where('session', '=', session)
+      // It may have come back a moment ago.
+      .where('heard_at', '=', heard_at)
+      .where('ended_at', 'is', null)
+      .execute();
+  }
+  writer.touch(NODES_TAG);
+}
+
+/** Milliseconds. */
+const HEARD_WITHIN = 10_000;
+
+/** For what a node does alone: ends all others that were not heard of for a while, and returns the names of those that were. */
+export async function leaveAlone(writer: Writer): Promise<readonly string[]> {
+  const others = (await listNodes(writer)).filter((node) => node.ended_at === null && holderOf(node) !== writer.holder);
+  const isHeard = (node: KnownNode): boolean => node.silentFor < HEARD_WITHIN;
+  if (others.length > 0)
+    await endNodes(
+      writer,
+      others.filter((node) => !isHeard(node)),
+    );
+  return others.filter(isHeard).map(({ name }) => name);
+}
+
+/** What a run of the service is called as the holder of something. A name has no dot in it. */
+export function holderOf({ name, session }: Pick<NodeRow, 'name' | 'session'>): string {
+  return `${name}.${session}`;
+}
+
+/** The node of a holder. */
+export function nodeOf(holder: string): string {
+  return holder.split('.', 1)[0] ?? holder;
+}
+
+/** The runs that have not ended, as far as the rows say. */
+export async function runsOf(read: Pick<Reader, 'selectFrom'>): Promise<ReadonlySet<string>> {
+  const rows = await read.selectFrom('nodes').select(['name', 'session']).where('ended_at', 'is', null).execute();
+  return new Set(rows.map(holderOf));
+}
+
+/** Shuts a node out for good: its transactions are refused from this one on. */
+export async function removeNode(writer: Writer, name: string): Promise<void> {
+  const ended_at = sql<number>`coalesce(ended_at, ${now})`;
+  refuseUnknown(await writer.updateTable('nodes').set({ state: 'removed', ended_at }).where('name', '=', name).executeTakeFirst(), name);
+  writer.touch(NODES_TAG);
+}
+
+export async function drainNode(writer: Writer, name: string, isDrained: boolean): Promise<void> {
+  const state = isDrained ? 'drained' : 'serving';
+  const changed = writer.updateTable('nodes').set({ state }).where('name', '=', name).where('state', '!=', 'removed');
+  refuseUnknown(await changed.executeTakeFirst(), name);
+  writer.touch(NODES_TAG);
+}
+
+function refuseUnknown({ numUpdatedRows }: { readonly numUpdatedRows: bigint }, name: string): void {
+  if (numUpdatedRows === 0n) throw new Error(`there is no node '${name}'; ./strongroom node list names them`);
 }
 
 /** Where the node answers, for whoever lists them. */
@@ -65,7 +130,7 @@ export async function announceNode(writer: Writer, name: string, address: string
 }
 
 /** All that ever were, by name. */
-export async function listNodes(read: Reader): Promise<readonly KnownNode[]> {
+export async function listNodes(read: Pick<Reader, 'selectFrom'>): Promise<readonly KnownNode[]> {
   return read.selectFrom('nodes').selectAll().select(sql<number>`${now} - heard_at`.as('silentFor')).orderBy('name').execute();
 }
 

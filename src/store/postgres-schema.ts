@@ -14,6 +14,11 @@ export function lockArguments(lock: keyof typeof LOCKS): string {
   return `${OURS}, ${LOCKS[lock]}`;
 }
 
+/** The lock of a node's name. Two names may share one, which costs the second a refusal that another name ends. */
+export function nameLockArguments(node: string): string {
+  return `${OURS + 1}, hashtext('${node}')`;
+}
+
 /**
  * Where column types differ: bytes have another name, whole numbers hold what JavaScript's do, and texts are compared byte by byte, as SQLite compares them,
  * whatever language the database was made for.
@@ -56,7 +61,8 @@ export async function migratePostgres(client: Client, migrations: readonly Migra
     version: () => schemaIn(run),
     begin: async () => {
       await run('begin');
-      await run(`select pg_advisory_xact_lock(${lockArguments('migration')})`);
+      // In this order everywhere: what nodes write meanwhile has ended, or waits.
+      await run(`select pg_advisory_xact_lock(${lockArguments('migration')}), pg_advisory_xact_lock(${lockArguments('writing')})`);
     },
     commit: async (version) => {
       await run('create table if not exists strongroom_schema (version integer not null)');

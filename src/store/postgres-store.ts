@@ -5,7 +5,18 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { PostgresAddress } from '../core/store-address.ts';
 import { followChanges } from './follow-changes.ts';
 import { readMeta } from './meta.ts';
-import { announceNode, DATABASE_NOW, enterNode, leaveNode, listNodes, type NodeFacts, whyShutOut } from './nodes.ts';
+import {
+  announceNode,
+  DATABASE_NOW,
+  drainNode,
+  enterNode,
+  holderOf,
+  leaveNode,
+  listNodes,
+  type NodeFacts,
+  removeNode,
+  whyShutOut,
+} from './nodes.ts';
 import { type Client, openClient, openPool, type Run } from './postgres.ts';
 import { migratePostgres, schemaIn } from './postgres-schema.ts';
 import { InUse, openPostgresWriter, type PostgresWriter } from './postgres-writer.ts';
@@ -18,15 +29,18 @@ const READERS = 4;
 const LOOK_EVERY = 2000;
 
 /** Throws an Error for the operator. */
-export async function openPostgresStore(address: PostgresAddress, { versions, committed, turn, lost, node }: StoreOptions): Promise<Store> {
+export async function openPostgresStore(address: PostgresAddress, { versions, committed, lost, node }: StoreOptions): Promise<Store> {
   const id = randomUUID();
-  const writer = openPostgresWriter(address, id, lost);
-  await writer.open(turn);
+  const writer = openPostgresWriter({ address, id, node: node?.name, lost });
+  await writer.open();
   try {
     await withClient(address, (client) => migratePostgres(client));
     const queue = new WriteQueue(writer, versions, committed);
     const member = node === undefined ? undefined : await enter(queue, node);
-    if (member !== undefined) writer.fence(member.name, member.session);
+    if (member !== undefined) {
+      writer.fence(member.name, member.session);
+      queue.holder = holderOf(member);
+    }
     const follower = await followChanges({ address, node: id, versions, committed, beat: member?.beat, lost });
     const pool = openPool(address, READERS);
     const looking = lookEvery(writer, (error) => lost?.(error));
@@ -52,30 +66,42 @@ export async function openPostgresStore(address: PostgresAddress, { versions, co
 interface Member {
   readonly name: string;
   readonly session: number;
+  isDrained: boolean;
   beat(run: Run): Promise<void>;
 }
 
 async function enter(queue: WriteQueue, facts: NodeFacts): Promise<Member> {
   const { name } = facts;
-  const session = await queue.add((writer) => enterNode(writer, facts));
-  return {
+  const { session, state } = await queue.add((writer) => enterNode(writer, facts));
+  const member: Member = {
     name,
     session,
+    isDrained: state === 'drained',
     beat: async (run) => {
       const mine = `name = $1 and session = $2 and ended_at is null and state <> 'removed'`;
-      const { rowCount } = await run(`update nodes set heard_at = ${DATABASE_NOW} where ${mine}`, [name, session]);
-      if (rowCount === 1) return;
+      const heard = await run(`update nodes set heard_at = ${DATABASE_NOW} where ${mine} returning state`, [name, session]);
+      if (heard.rows.length === 1) {
+        member.isDrained = heard.rows[0]?.state === 'drained';
+        return;
+      }
       const { rows } = await run('select session, state, ended_at from nodes where name = $1', [name]);
       const reason = whyShutOut(name, session, rows[0]);
       if (reason !== undefined) throw reason;
     },
   };
+  return member;
 }
 
-function nodesOf({ name }: Member, read: Reader, queue: WriteQueue): Nodes {
+function nodesOf(member: Member, read: Reader, queue: WriteQueue): Nodes {
   return {
+    holder: holderOf(member),
+    get isDrained() {
+      return member.isDrained;
+    },
     list: () => listNodes(read),
-    announce: (address) => queue.add((writer) => announceNode(writer, name, address)),
+    announce: (address) => queue.add((writer) => announceNode(writer, member.name, address)),
+    remove: (name) => queue.add((writer) => removeNode(writer, name)),
+    drain: (name, isDrained) => queue.add((writer) => drainNode(writer, name, isDrained)),
   };
 }
 

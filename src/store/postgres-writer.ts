@@ -7,16 +7,16 @@ import type { Tag } from '../core/coherence.ts';
 import type { PostgresAddress } from '../core/store-address.ts';
 import { whyShutOut } from './nodes.ts';
 import { type Client, openClient, type Run } from './postgres.ts';
-import { lockArguments } from './postgres-schema.ts';
+import { lockArguments, nameLockArguments } from './postgres-schema.ts';
 import { StoreGone } from './storage-errors.ts';
 import { type Transactions, UnknownOutcome } from './transactions.ts';
 
 export interface PostgresWriter extends Transactions {
   /**
-   * Connects, and refuses a server that does not keep what it acknowledges. When another service uses the database it is refused too, or, with `turn`, waited
-   * for; `turn` is called when the wait begins, and what it returns ends the wait by rejecting.
+   * Connects, and refuses a server that does not keep what it acknowledges. A node is refused while a command has the database for itself or another node has
+   * its name; whoever is no node is refused while anybody else uses the database.
    */
-  open(turn?: () => Promise<never>): Promise<void>;
+  open(): Promise<void>;
   /** From here on every transaction begins with a look at the row of this node: another run of it, or its end, ends this one. */
   fence(name: string, session: number): void;
   /** Called now and then: finds out early that the connection is lost, and connects anew. Rejects with InUse when another service took the database meanwhile. */
@@ -29,7 +29,7 @@ const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5000;
 /** For how long a start waits for a service that is just ending, or was killed a moment ago. */
 const HANDOVER = 5000;
-/** Milliseconds of silence after which the server takes a service for gone. */
+/** Milliseconds of silence after which the server ends a session, and with it what it had. */
 const SILENCE = 10_000;
 /** For how long the outcome of a commit whose answer was lost is looked for. */
 const LOOK_FOR = 20_000;
@@ -37,8 +37,17 @@ const LOOK_FOR = 20_000;
 const REMEMBERED = 10_000;
 const PRUNED_EVERY = 500;
 
-/** `node`: who writes, in what is noted of each commit. `lost` is told when a transaction finds that this node has no place any more. */
-export function openPostgresWriter(address: PostgresAddress, node: string, lost: (error: Error) => void = () => undefined): PostgresWriter {
+export interface WriterParts {
+  readonly address: PostgresAddress;
+  /** Who writes, in what is noted of each commit. */
+  readonly id: string;
+  /** The name of the node; undefined for a command that has the database for itself. */
+  readonly node?: string | undefined;
+  /** Told when a transaction finds that this node has no place any more. */
+  readonly lost?: ((error: Error) => void) | undefined;
+}
+
+export function openPostgresWriter({ address, id, node, lost }: WriterParts): PostgresWriter {
   let client: Client | undefined;
   let fence: Fence | undefined;
   let nextTry = 0;
@@ -74,9 +83,7 @@ export function openPostgresWriter(address: PostgresAddress, node: string, lost:
     try {
       await checkServer(opened.run);
       await opened.run(LET_GO);
-      const { rows } = await opened.run(`select pg_try_advisory_lock(${lockArguments('service')}) as taken`);
-      if (rows[0]?.taken !== 1)
-        throw new InUse('another service is running on this database; stop it, or give this one a database of its own');
+      await takePlace(opened.run, node);
       return opened;
     } catch (error) {
       await opened.close();
@@ -100,7 +107,7 @@ export function openPostgresWriter(address: PostgresAddress, node: string, lost:
       const looking = await openClient(address).catch(() => undefined);
       try {
         await looking?.run(BEGIN);
-        const found = await looking?.run('select 1 from store_changes where sequence = $1 and node = $2', [sequence, node]);
+        const found = await looking?.run('select 1 from store_changes where sequence = $1 and node = $2', [sequence, id]);
         if (found?.rows.length === 1) return;
         if (found !== undefined) throw cause;
       } catch (error) {
@@ -117,19 +124,15 @@ export function openPostgresWriter(address: PostgresAddress, node: string, lost:
     get db() {
       return current().db;
     },
-    open: async (turn) => {
+    open: async () => {
       const until = performance.now() + HANDOVER;
-      let given: Promise<never> | undefined;
       for (;;) {
         try {
           client = await ready();
           return;
         } catch (error) {
-          // A server that went away while a standby waited for its turn may come back.
-          const isWaiting = error instanceof InUse || (given !== undefined && error instanceof StoreGone);
-          if (!isWaiting || (turn === undefined && performance.now() > until)) throw error;
-          given ??= turn?.();
-          await Promise.race([pause(FIRST_PAUSE * 2), ...(given === undefined ? [] : [given])]);
+          if (!(error instanceof InUse) || performance.now() > until) throw error;
+          await pause(FIRST_PAUSE * 2);
         }
       }
     },
@@ -147,14 +150,14 @@ export function openPostgresWriter(address: PostgresAddress, node: string, lost:
       if (fence === undefined) return void (await run(BEGIN));
       const shutOut = await beginFenced(run, fence);
       if (shutOut === undefined) return;
-      lost(shutOut);
+      lost?.(shutOut);
       throw shutOut;
     },
     save: () => exec('savepoint job'),
     release: () => exec('release savepoint job'),
     undo: () => exec('rollback to savepoint job; release savepoint job'),
     commit: async (tags) => {
-      const sequence = await note(current().run, node, tags);
+      const sequence = await note(current().run, id, tags);
       try {
         const { command } = await current().run('commit');
         // A transaction that cannot be committed is rolled back with this very statement, and no error.
@@ -173,10 +176,7 @@ export function openPostgresWriter(address: PostgresAddress, node: string, lost:
   };
 }
 
-/**
- * A service that stands still, or whose machine is gone, loses the database to the next one: the server ends a session that says nothing for this long, and
- * one whose machine does not answer.
- */
+/** A node that stands still, or whose machine is gone, keeps nobody out: the server ends a session that says nothing for this long, and one whose machine does not answer. */
 const LET_GO = `set idle_session_timeout = ${SILENCE}; set tcp_keepalives_idle = 3; set tcp_keepalives_interval = 2; set tcp_keepalives_count = 3`;
 
 /** Each statement after the lock sees all that was committed before it was had; the lock goes with the transaction. */
@@ -195,7 +195,23 @@ async function beginFenced(run: Run, { name, session }: Fence): Promise<Error | 
   return whyShutOut(name, session, rows[0]);
 }
 
-/** Another service has the database. */
+/**
+ * Nodes share the database; a command that copies it or seals it anew has it for itself. Both for as long as the connection lasts: whoever ends, is killed or
+ * stands still makes room.
+ */
+async function takePlace(run: Run, node: string | undefined): Promise<void> {
+  const how = node === undefined ? '' : '_shared';
+  const { rows } = await run(`select pg_try_advisory_lock${how}(${lockArguments('service')}) as taken`);
+  if (rows[0]?.taken !== 1) throw new InUse(node === undefined ? 'another service is running on this database; stop it first' : RESERVED);
+  if (node === undefined) return;
+  const named = await run(`select pg_try_advisory_lock(${nameLockArguments(node)}) as taken`);
+  if (named.rows[0]?.taken !== 1)
+    throw new InUse(`a node '${node}' is running on this database: give this one a name of its own with --node`);
+}
+
+const RESERVED = 'a command has this database for itself (store copy, or root-key rotate); start again when it has ended';
+
+/** Somebody else has the database, or the name. */
 export class InUse extends Error {}
 
 /**

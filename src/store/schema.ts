@@ -197,6 +197,8 @@ export interface Tables {
     purge_protection: number;
     /** From where it may be called; null is from everywhere. */
     network_json: string | null;
+    /** While it is confirming: the run of the service that gave the download, and confirms it. */
+    holder: string | null;
     created_at: number;
   };
 
@@ -352,6 +354,8 @@ export interface Tables {
     details: string | null;
     error_code: string | null;
     error_message: string | null;
+    /** The run of the service that has the job, while it is under way. */
+    holder: string | null;
     /** 1 when a schedule's retention has removed the backup. */
     removed: number;
     started_at: number;
@@ -397,4 +401,7 @@ export interface Tables {
     /** When the node ended, or was taken for dead. */
     ended_at: number | null;
   };
+
+  /** What one node does for all: the run of the service that has it, and how many times it changed hands. */
+  leases: { name: string; holder: string | null; fence: number };
 }

@@ -9,6 +9,8 @@ import type { Tables } from './schema.ts';
 export type Reader = Pick<Kysely<Tables>, 'selectFrom'>;
 
 export interface Writer extends Pick<Kysely<Tables>, 'selectFrom' | 'insertInto' | 'updateTable' | 'deleteFrom'> {
+  /** The run of the service that makes the change; what it holds is free for others once it has ended. */
+  readonly holder: string;
   /** Says what this transaction changed, so that every thread's caches drop it before the change is answered. */
   touch(tag: Tag): void;
   /** Says what the service did by itself in this transaction, so that it is recorded with it. */
@@ -21,8 +23,6 @@ export interface StoreOptions {
   readonly committed: (tags: readonly Tag[]) => void;
   /** Told of the copy that was made before the schema of an embedded database changed. */
   readonly copied?: (file: string) => void;
-  /** For a standby: called when another service has the store, whose end is then waited for; a rejection of what it returns ends the wait. */
-  readonly turn?: (() => Promise<never>) | undefined;
   /** Told when this service has no place in the store any more. */
   readonly lost?: (error: Error) => void;
   /** Who shares a store on a server. A command of the operator's, which is alone with the store while it runs, says nothing. */
@@ -49,8 +49,19 @@ export interface Store {
 
 /** A service's place among the nodes of its store. */
 export interface Nodes {
+  /** This run of it: what `Writer` has. */
+  readonly holder: string;
+  /** Whether the operator wants it to take nothing on. */
+  readonly isDrained: boolean;
   /** All that ever were, by name. */
   list(): Promise<readonly KnownNode[]>;
   /** Says where this one answers: a host and a port. */
   announce(address: string): Promise<void>;
+  /** Shuts a node out for good. Throws an Error for the operator when there is none of that name. */
+  remove(name: string): Promise<void>;
+  /** Takes a node out of service, or back into it. Throws as `remove` does. */
+  drain(name: string, isDrained: boolean): Promise<void>;
 }
+
+/** Holds everything where a store has one service. */
+export const ALONE = 'alone';

@@ -3,7 +3,7 @@
 import type { Tag, Versions } from '../core/coherence.ts';
 import { Failure } from '../core/failure.ts';
 import { isStorageError, outcomeUnknown, storeUnavailable } from './storage-errors.ts';
-import type { Writer } from './store.ts';
+import { ALONE, type Writer } from './store.ts';
 import { type Transactions, UnknownOutcome } from './transactions.ts';
 
 interface Job {
@@ -24,6 +24,8 @@ export class WriteQueue {
   readonly #transactions: Transactions;
   readonly #versions: Versions;
   readonly #committed: (tags: readonly Tag[]) => void;
+  /** Who writes, once that is known. */
+  holder = ALONE;
   readonly #waiting: Job[] = [];
   #running: Promise<void> | undefined;
   #closed = false;
@@ -90,7 +92,7 @@ export class WriteQueue {
     const tags: Tag[] = [];
     await this.#transactions.save();
     try {
-      const result = await job.run(writerOver(this.#transactions, tags));
+      const result = await job.run(writerOver(this.#transactions, tags, this.holder));
       await this.#transactions.release();
       return { job, result, tags };
     } catch (error) {
@@ -106,8 +108,9 @@ function tagsOf(done: readonly Done[]): readonly Tag[] {
   return done.flatMap((finished) => finished.tags);
 }
 
-function writerOver({ db }: Transactions, tags: Tag[]): Writer {
+function writerOver({ db }: Transactions, tags: Tag[], holder: string): Writer {
   return {
+    holder,
     selectFrom: db.selectFrom.bind(db),
     insertInto: db.insertInto.bind(db),
     updateTable: db.updateTable.bind(db),

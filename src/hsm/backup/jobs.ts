@@ -8,8 +8,10 @@ import { anotherJobRuns, jobFailure } from '../../core/errors-backup.ts';
 import { Failure } from '../../core/failure.ts';
 import type { CryptoModule } from '../../crypto/module.ts';
 import type { SecretPurpose } from '../../crypto/types.ts';
+import { nodeOf } from '../../store/nodes.ts';
 import type { Tables } from '../../store/schema.ts';
 import type { Reader, Writer } from '../../store/store.ts';
+import type { HasEnded } from '../pool.ts';
 import type { HsmWriteParts } from '../world.ts';
 import type { Named } from './place.ts';
 import type { Place } from './storage.ts';
@@ -46,6 +48,7 @@ export async function insertJob(writer: Writer, crypto: Pick<CryptoModule, 'seal
     folder: job.folder,
     key_name: job.keyName ?? null,
     scheduled: job.scheduled === true ? 1 : 0,
+    holder: writer.holder,
     details: null,
     error_code: null,
     error_message: null,
@@ -55,6 +58,26 @@ export async function insertJob(writer: Writer, crypto: Pick<CryptoModule, 'seal
   };
   await writer.insertInto('backup_jobs').values(row).execute();
   return row;
+}
+
+/**
+ * What runs of the service left under way when they ended is this one's. A backup of another node's goes on in a folder of its own: whoever thinks that it
+ * still has the job writes into the old one. Returns the ids, for the runner to go on with.
+ */
+export async function adoptJobs(writer: Writer, hasEnded: HasEnded, now: number): Promise<readonly string[]> {
+  const left = await writer
+    .selectFrom('backup_jobs')
+    .innerJoin('hsms', 'hsms.id', 'backup_jobs.hsm_id')
+    .select(['backup_jobs.id', 'backup_jobs.kind', 'backup_jobs.holder', 'backup_jobs.folder', 'hsms.name'])
+    .where('backup_jobs.status', '=', 'InProgress')
+    .execute();
+  const orphans = left.filter(({ holder }) => hasEnded(holder));
+  for (const { id, kind, holder, folder, name } of orphans) {
+    const isOthers = holder !== null && nodeOf(holder) !== nodeOf(writer.holder);
+    const moved = kind === 'backup' && isOthers ? folderFor(name, now) : folder;
+    await writer.updateTable('backup_jobs').set({ holder: writer.holder, folder: moved }).where('id', '=', id).execute();
+  }
+  return orphans.map(({ id }) => id);
 }
 
 export function jobUnderWay(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<JobRow | undefined> {

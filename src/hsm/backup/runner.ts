@@ -38,8 +38,8 @@ const ENDED = Symbol('ended');
 
 export interface BackupRunner {
   start(jobId: string): void;
-  /** At start: goes on with what the last run of the service left under way, or ends it with words. */
-  resume(): Promise<void>;
+  /** Goes on with jobs that a run of the service left under way when it ended, or ends them with words. */
+  resume(jobIds: readonly string[]): void;
   /** Resolves when nothing is under way; for tests and for schedules. */
   settled(): Promise<void>;
   /** Stops what is under way where it can be gone on with. */
@@ -166,9 +166,8 @@ export function openBackupRunner(parts: RunnerParts): BackupRunner {
 
   return {
     start,
-    async resume() {
-      const left = await read.selectFrom('backup_jobs').select('id').where('status', '=', 'InProgress').execute();
-      for (const { id } of left) start(id, true);
+    resume(jobIds) {
+      for (const id of jobIds) start(id, true);
     },
     async settled() {
       while (running.size > 0) await Promise.all(running.values());

@@ -21,6 +21,7 @@ import { parseCall, readQuery } from '../../../src/door/decode.ts';
 import { dialects } from '../../../src/door/dialects.ts';
 import { openAuthorities, openSigners, type Signers, signerMaker } from '../../../src/hsm/evidence/signers.ts';
 import { hsmPort } from '../../../src/hsm/lifecycle.ts';
+import { activateConfirmed } from '../../../src/hsm/pool.ts';
 import { hsmRoom } from '../../../src/hsm/room.ts';
 import { sweepHsms } from '../../../src/hsm/sweep.ts';
 import type { HsmWriteParts } from '../../../src/hsm/world.ts';
@@ -157,7 +158,10 @@ export async function openEstate(t: TestContext): Promise<Estate> {
       return id;
     },
     ask: (method, target, asked) => ask({ reading, writing }, method, target, asked),
-    sweep: () => sweepHsms(parts),
+    sweep: async () => {
+      await activateConfirmed(parts);
+      await sweepHsms(parts);
+    },
   };
   return estate;
 }

@@ -51,7 +51,7 @@ test('the resource manager is told of an activation when the HSM is active, and 
   await write((writer) =>
     writer
       .updateTable('hsms')
-      .set({ state: 'confirming', active_at: clock.now() + 1000 })
+      .set({ state: 'confirming', active_at: clock.now() + 1000, holder: writer.holder })
       .where('id', '=', id)
       .execute(),
   );
@@ -69,9 +69,9 @@ test('an HSM that the end of the service caught while confirming waits for anoth
   const active = await estate.activated('active');
   const { read, write, clock } = estate.parts;
   await write((writer) =>
-    writer.updateTable('hsms').set({ state: 'confirming', active_at: clock.now() }).where('id', '=', caught).execute(),
+    writer.updateTable('hsms').set({ state: 'confirming', active_at: clock.now(), holder: 'before' }).where('id', '=', caught).execute(),
   );
-  await returnUnconfirmed(write);
+  await write((writer) => returnUnconfirmed(writer, (holder) => holder === 'before'));
   await estate.sweep();
   assert.equal(await estate.port.isActivated(read, caught), false);
   assert.equal(await estate.port.isActivated(read, active), true);

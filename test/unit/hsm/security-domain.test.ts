@@ -35,7 +35,7 @@ const WAYS: Readonly<Record<State, (estate: Estate) => Promise<unknown>>> = {
   'not activated': (estate) => estate.provision('contoso'),
   interrupted: async (estate) => {
     await WAYS.confirming(estate);
-    await returnUnconfirmed(estate.parts.write);
+    await estate.parts.write((writer) => returnUnconfirmed(writer, () => true));
   },
   confirming: async (estate) => {
     await estate.provision('contoso');

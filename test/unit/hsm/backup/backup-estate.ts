@@ -92,7 +92,8 @@ export async function openBackupEstate(t: TestContext, options: { readonly known
       await runner.close();
       left = Number.POSITIVE_INFINITY;
       runner = openRunner();
-      await runner.resume();
+      const jobs = await parts.read.selectFrom('backup_jobs').select('id').where('status', '=', 'InProgress').execute();
+      runner.resume(jobs.map(({ id }) => id));
       await runner.settled();
     },
     async begin(kind, folder, { hsmId: id = hsmId, keyName } = {}) {

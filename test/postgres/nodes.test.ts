@@ -1,0 +1,232 @@
+// Several nodes over one database, as real services: they answer at the same time, see what the others change, do what is due once, take over what one that
+// died was in the middle of, and are drained, removed and listed by their operator.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { chainsIn } from '../../src/audit/verify.ts';
+import { parseStoreAddress, shownStore } from '../../src/core/store-address.ts';
+import { type House, openHouse } from '../house.ts';
+import { type Answer, type Caller, CLI, callerOf, type Node, type NodePlace, startNode } from '../nodes.ts';
+import { noPostgres, type PostgresServer, postgresServer } from '../postgres.ts';
+import { activate, CRYPTO_USER, grant } from '../wire/ready.ts';
+
+const HSM = 'shared';
+const WAITING = 'waiting';
+const DIGEST = Buffer.alloc(32, 9).toString('base64url');
+
+suite('several nodes over one database', { skip: noPostgres }, () => {
+  let server: PostgresServer;
+  let database: string;
+  /** The first node, in this process; the others have it on other addresses of the loopback. */
+  let house: House;
+  let places: NodePlace;
+  let caller: { readonly call: Caller; close(): void };
+  let token: string;
+  const nodes: Node[] = [];
+
+  before(async () => {
+    const place = await mkdtemp(join(tmpdir(), 'strongroom-nodes-'));
+    server = await postgresServer();
+    const store = await server.database();
+    const address = parseStoreAddress(store);
+    database = address.engine === 'postgres' ? address.database : '';
+    const backups = join(place, 'backups');
+    await mkdir(backups);
+    house = await openHouse({ environment: { STRONGROOM_STORE: store, STRONGROOM_BACKUP_FOLDER: backups } });
+    for (const name of [HSM, WAITING]) await house.provision(name);
+    await activate(house, HSM);
+    await grant(house, HSM, CRYPTO_USER, house.connection.user.objectId);
+    token = await house.token('user', 'hsm');
+    const port = Number(new URL(house.connection.resourceManager).port);
+    places = { place, rootKey: join(house.dataFolder, 'root.key'), store, port };
+    caller = callerOf(house.connection);
+  });
+  after(async () => {
+    for (const { child } of nodes) if (child.exitCode === null) child.kill('SIGKILL');
+    caller?.close();
+    await house?.close();
+    await rm(places.place, { recursive: true });
+  });
+
+  async function start(name: string, flags: readonly string[] = []): Promise<Node> {
+    const node = await startNode(places, name, `127.0.0.${nodes.length + 2}`, ['--backup-folder', join(places.place, 'backups'), ...flags]);
+    nodes.push(node);
+    return node;
+  }
+
+  async function ready(name: string): Promise<Node> {
+    const node = await start(name);
+    await node.becomes('ready');
+    return node;
+  }
+
+  const at = ({ host }: Node, method: string, path: string, body?: unknown): Promise<Answer> =>
+    caller.call(host, method, `https://${HSM}.${house.connection.managedHsmSuffix}${path}?api-version=7.5`, token, body);
+
+  const command = (...words: string[]): Promise<string> =>
+    new Promise((done) =>
+      execFile(process.execPath, [CLI, 'node', ...words, '--data', house.dataFolder], (_, stdout, stderr) => done(stdout + stderr)),
+    );
+  const sql = (text: string): Promise<readonly Record<string, unknown>[]> => server.admin(text, database);
+  async function until<Value>(ask: () => Promise<Value>, holds: (value: Value) => boolean): Promise<void> {
+    while (!holds(await ask())) await new Promise((wake) => setTimeout(wake, 50));
+  }
+  const inCharge = async (): Promise<string> => String((await sql('select holder from leases'))[0]?.holder).split('.')[0] ?? '';
+  const runOf = async (name: string): Promise<string> =>
+    `${name}.${(await sql(`select session from nodes where name = '${name}'`))[0]?.session}`;
+
+  test('a second machine with the root key joins; what is changed on one is so on the other', async () => {
+    await house.hsm(HSM, 'POST', '/keys/k/create', { kty: 'EC-HSM' });
+    const second = await ready('node-2');
+    // A token of the first, a key of the first, the same certificate authority.
+    const signed = await at(second, 'POST', '/keys/k/sign', { alg: 'ES256', value: DIGEST });
+    assert.equal(signed.status, 200, signed.text);
+    const verified = await house.hsm(HSM, 'POST', '/keys/k/verify', { alg: 'ES256', digest: DIGEST, value: signed.json.value });
+    assert.equal(verified.json.value, true);
+
+    await house.hsm(HSM, 'PATCH', '/keys/k', { attributes: { enabled: false } });
+    assert.equal(
+      (await house.hsm(HSM, 'POST', '/keys/k/sign', { alg: 'ES256', value: DIGEST })).status,
+      403,
+      'at once where it was changed',
+    );
+    await until(
+      () => at(second, 'POST', '/keys/k/sign', { alg: 'ES256', value: DIGEST }),
+      ({ status }) => status === 403,
+    );
+    assert.equal((await at(second, 'PATCH', '/keys/k', { attributes: { enabled: true } })).status, 200);
+    await until(
+      () => house.hsm(HSM, 'POST', '/keys/k/sign', { alg: 'ES256', value: DIGEST }),
+      ({ status }) => status === 200,
+    );
+    assert.deepEqual([...(await chainsIn(join(second.folder, 'audit'))).keys()], ['node-2']);
+  });
+
+  test('changes on both at the same time keep every rule', async () => {
+    const [second] = nodes;
+    assert.ok(second);
+    const made = await Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        i % 2 === 0
+          ? house.hsm(HSM, 'POST', '/keys/both/create', { kty: 'oct-HSM' })
+          : at(second, 'POST', '/keys/both/create', { kty: 'oct-HSM' }),
+      ),
+    );
+    assert.deepEqual(
+      made.filter(({ status }) => status !== 200).map(({ text }) => text),
+      [],
+    );
+    const versions = await at(second, 'GET', '/keys/both/versions');
+    assert.equal(versions.json.value.length, 20);
+    const deleted = await Promise.all([house.hsm(HSM, 'DELETE', '/keys/both'), at(second, 'DELETE', '/keys/both')]);
+    assert.deepEqual(deleted.map(({ status }) => status).sort(), [200, 404]);
+  });
+
+  test('the operator lists them', async () => {
+    const list = await command('list');
+    assert.match(list, /^node +state +region/);
+    assert.match(list, new RegExp(`^node-1 \\* +serving +- +strongroom-\\S+ +127\\.0\\.0\\.1:${places.port} `, 'm'));
+    assert.match(list, new RegExp(`^node-2 +serving +- +strongroom-\\S+ +127\\.0\\.0\\.2:${places.port} `, 'm'));
+  });
+
+  test('a drained node says so, answers whoever asks, and leaves what is due to another', async () => {
+    const [second] = nodes;
+    assert.ok(second);
+    assert.match(await command('drain', 'node-1'), /node-1 is out of service/);
+    await until(inCharge, (name) => name === 'node-2');
+    assert.match(await command('drain', 'node-2'), /node-2/);
+    await second.becomes('drained');
+    assert.equal((await at(second, 'GET', '/keys/k')).status, 200);
+    assert.match(await command('list'), /^node-2 +drained/m);
+    assert.match(await command('resume', 'node-2'), /node-2 is in service/);
+    await second.becomes('ready');
+    await until(inCharge, (name) => name === 'node-2');
+    await command('resume', 'node-1');
+    assert.match(await command('drain', 'nobody'), /there is no node 'nobody'/);
+  });
+
+  test('what another node is in the middle of is left alone while it lives, and taken over when it has died', async () => {
+    const third = await ready('node-3');
+    const run = await runOf('node-3');
+    await sql(`update hsms set state = 'confirming', active_at = 99999999999999, holder = '${run}' where name = '${WAITING}'`);
+    const done = await house.hsm(HSM, 'POST', '/backup', { storageResourceUri: pathToFileURL(join(places.place, 'backups')).href });
+    assert.equal(done.status, 202, done.text);
+    const job = async () => (await sql(`select * from backup_jobs where id = '${done.json.jobId}'`))[0] ?? {};
+    await until(job, ({ status }) => status === 'Succeeded');
+    const { folder } = await job();
+    await sql(
+      `update backup_jobs set status = 'InProgress', phase = 'working', ended_at = null, holder = '${run}' where id = '${done.json.jobId}'`,
+    );
+
+    // A start, and the one in charge, leave both alone.
+    await ready('node-4');
+    assert.deepEqual(await sql(`select state from hsms where name = '${WAITING}'`), [{ state: 'confirming' }]);
+    assert.equal((await job()).status, 'InProgress');
+
+    third.child.kill('SIGKILL');
+    await until(job, ({ status }) => status === 'Succeeded');
+    assert.notEqual((await job()).folder, folder, 'whoever comes back late writes elsewhere');
+    assert.deepEqual(await sql(`select state, holder from hsms where name = '${WAITING}'`), [{ state: 'not-activated', holder: null }]);
+    assert.match(await command('list'), /^node-3 +stopped/m);
+  });
+
+  test('what is due is done once, also when the one in charge sleeps and wakes', async () => {
+    const names = Array.from({ length: 12 }, (_, i) => `due-${i}`);
+    for (const name of names) {
+      await house.hsm(HSM, 'POST', `/keys/${name}/create`, { kty: 'EC-HSM' });
+      const policy = { lifetimeActions: [{ trigger: { timeAfterCreate: 'P30D' }, action: { type: 'Rotate' } }] };
+      assert.equal((await house.hsm(HSM, 'PUT', `/keys/${name}/rotationpolicy`, policy)).status, 200);
+    }
+    const [second] = nodes;
+    assert.ok(second);
+    assert.equal(await inCharge(), 'node-2');
+    await sql('update rotation_policies set due_at = 1');
+    // In the middle of it, wherever that is.
+    const versions = () => sql(`select count(*)::int as count from key_versions where name_key like 'due-%'`);
+    await until(versions, ([row]) => Number(row?.count) > names.length);
+    second.child.kill('SIGSTOP');
+    await until(versions, ([row]) => Number(row?.count) === 2 * names.length);
+    await until(inCharge, (name) => name !== 'node-2');
+    await sql('update rotation_policies set due_at = 1');
+    await until(versions, ([row]) => Number(row?.count) === 3 * names.length);
+
+    second.child.kill('SIGCONT');
+    assert.equal(await second.ended(), 1, second.said());
+    assert.match(second.said(), /'node-2' was taken for dead/);
+    assert.deepEqual(
+      await sql(`select distinct count(*)::int as versions from key_versions where name_key like 'due-%' group by name_key`),
+      [{ versions: 3 }],
+    );
+    await house.hsm(HSM, 'GET', '/keys/due-0');
+  });
+
+  test('a removed node ends, and its name is not had again', async () => {
+    const fourth = nodes.find(({ name }) => name === 'node-4');
+    assert.ok(fourth);
+    assert.match(await command('remove', 'node-4'), /node-4 is shut out/);
+    assert.equal(await fourth.ended(), 1, fourth.said());
+    assert.match(fourth.said(), /'node-4' was removed from this store/);
+    const again = await start('node-4');
+    assert.equal(await again.ended(), 1, again.said());
+    assert.match(again.said(), /'node-4' was removed from this store/);
+    assert.match(await command('list'), /^node-4 +removed/m);
+  });
+
+  test('one without a name of its own is refused, and so is a new root key while others run', async () => {
+    const namesake = await start('node-6', ['--node', 'node-1']);
+    assert.equal(await namesake.ended(), 1, namesake.said());
+    assert.match(namesake.said(), /a node 'node-1' is running on this database/);
+    await ready('node-7');
+    const rotated = await new Promise<string>((done) =>
+      execFile(process.execPath, [CLI, 'root-key', 'rotate', '--data', house.dataFolder], (_, stdout, stderr) => done(stdout + stderr)),
+    );
+    assert.match(rotated, /stop these first: node-7/);
+    assert.doesNotMatch(nodes.map(({ said }) => said()).join(''), /postgres:\/\/[^ ]*:[^ ]*@/);
+    assert.ok(!shownStore(parseStoreAddress(places.store)).includes(server.password));
+  });
+});
