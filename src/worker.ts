@@ -75,6 +75,7 @@ const main = peer(parentPort, {
       tenantId,
       version: VERSION,
       clock,
+      versions,
       log,
       metrics,
       addresses,

@@ -96,7 +96,7 @@ function proofOf(name: string, { path }: Address): Proof {
 /** An operation that is refused in words needs no world to do so; any other stumbles over having none. */
 async function isRefused({ operation }: (typeof keyRows)[number]): Promise<boolean> {
   const call = { path: { name: 'k' }, query: {}, body: {} };
-  const ended: unknown = await operation.run({} as never, call as never).catch((error: unknown) => error);
+  const ended: unknown = await Promise.try(operation.run, {} as never, call as never).catch((error: unknown) => error);
   return ended instanceof Failure && ended.code === 'NotSupported';
 }
 

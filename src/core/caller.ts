@@ -43,7 +43,8 @@ export function callerName(caller: SignedIn): string {
 export type Audience = 'hsm' | 'management' | 'graph';
 
 export type TokenCheck =
-  | { readonly valid: true; readonly caller: SignedIn }
+  /** `until`: milliseconds since 1970 to which the token lasts by itself; undefined when that is not for sure. */
+  | { readonly valid: true; readonly caller: SignedIn; readonly until?: number }
   /** `description` goes into the challenge: it names what is wrong and repeats nothing of the token. */
   | { readonly valid: false; readonly description: string; readonly ended?: SessionEnded };
 

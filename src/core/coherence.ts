@@ -11,6 +11,8 @@ const SLOTS = 4096;
 /** Behind the counters: whether the caches are held at all, and until when. */
 const HELD = SLOTS;
 const UNTIL = SLOTS + 1;
+/** Goes up with every touch of any tag. */
+const EPOCH = SLOTS + 2;
 
 /** Milliseconds of a clock that all threads share and nobody sets, as a number of 32 bits that wraps around. */
 export function monotonic(): number {
@@ -26,20 +28,27 @@ export class Versions {
   }
 
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer((SLOTS + 2) * 4);
+    return new SharedArrayBuffer((SLOTS + 3) * 4);
   }
 
   of(tag: Tag): number {
     return Atomics.load(this.#counters, slot(tag));
   }
 
+  /** Where all commits have come to: while it stays the same, so does everything that was read after it. */
+  get epoch(): number {
+    return Atomics.load(this.#counters, EPOCH);
+  }
+
   touch(tag: Tag): void {
     Atomics.add(this.#counters, slot(tag), 1);
+    Atomics.add(this.#counters, EPOCH, 1);
   }
 
   /** It is not known what was changed. */
   touchAll(): void {
     for (let i = 0; i < SLOTS; i += 1) Atomics.add(this.#counters, i, 1);
+    Atomics.add(this.#counters, EPOCH, 1);
   }
 
   /**

@@ -43,7 +43,7 @@ export interface Shapes {
 
 export interface Operation<World> {
   readonly shapes: Shapes;
-  run(world: World, call: Call<unknown, unknown, unknown>): Promise<unknown>;
+  run(world: World, call: Call<unknown, unknown, unknown>): unknown;
 }
 
 /** One wire operation: what it accepts, and the sentence that performs it. */
@@ -54,7 +54,7 @@ export function operation<World, P extends GenericSchema, Q extends GenericSchem
   return {
     shapes,
     // The door has parsed the call with these very shapes; this is where the parsed types are taken up again.
-    run: async (world, call) => run(world, call as Call<InferOutput<P>, InferOutput<Q>, InferOutput<B>>),
+    run: (world, call) => run(world, call as Call<InferOutput<P>, InferOutput<Q>, InferOutput<B>>),
   };
 }
 
@@ -112,7 +112,8 @@ export interface ServedRow {
 export interface Admitted {
   /** Headers that go with every success here: the region of the HSM, say. Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  run(call: Call<unknown, unknown, unknown>): Promise<unknown>;
+  /** The result, or the promise of it. */
+  run(call: Call<unknown, unknown, unknown>): unknown;
 }
 
 /** Binds a room's rows to its admission, for a thread that can give both worlds or (a worker) only the reading one. */

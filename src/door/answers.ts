@@ -1,11 +1,13 @@
 // What an operation returned, or threw, becomes an answer; and an answer becomes the bytes of a response. Knows the dialects' tables and no room.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
+import { seconds, systemClock } from '../core/clock.ts';
 import { Failure } from '../core/failure.ts';
 import { isReply } from '../core/reply.ts';
 import type { Admitted } from '../core/route.ts';
 import type { Habits } from './dialects.ts';
 import type { Answer, Exchange } from './exchange.ts';
+import type { Incoming } from './incoming.ts';
 
 export function answerOf(result: unknown, { headers: own }: Admitted, exchange: Exchange, habits: Habits): Answer {
   const headers = { ...habits.headers(exchange), ...habits.successHeaders(exchange), ...own };
@@ -36,9 +38,36 @@ export function write(response: ServerResponse, { status, headers, body }: Answe
   response.end(body);
 }
 
+/** The status line and the fields of an answer, with the empty line behind them. `connection` is the field that says whether it goes on. */
+export function headOf({ status, headers, body }: Answer, connection: string): string {
+  let fields = '';
+  for (const name in headers) {
+    const value = headers[name] ?? '';
+    if (name === 'connection') continue;
+    // What Node's own server refuses to send is not sent here either.
+    if (NOT_IN_A_FIELD.test(value)) throw new Error(`the answer's field '${name}' has a character that no field may have`);
+    fields += `${name}: ${value}\r\n`;
+  }
+  const length = status === 204 ? '' : `content-length: ${Buffer.byteLength(body ?? '')}\r\n`;
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${fields}${length}Date: ${date()}\r\n${connection}\r\n`;
+}
+
+const NOT_IN_A_FIELD = /[^\t\x20-\x7e]/;
+
+let dated = 0;
+let dateText = '';
+
+/** RFC 9110 section 6.6.1, by the machine's clock: written once a second. */
+function date(): string {
+  const now = seconds(systemClock.now());
+  if (now !== dated) dateText = new Date(now * 1000).toUTCString();
+  dated = now;
+  return dateText;
+}
+
 /** The facts of a request that the dialects write down. */
 export function exchangeOf(
-  { method = '', headers }: IncomingMessage,
+  { method, headers }: Incoming,
   passage: Pick<Exchange, 'requestId' | 'address' | 'origin' | 'now'> & { readonly began: number },
 ): Exchange {
   const { requestId, address, origin, now, began } = passage;

@@ -1,15 +1,15 @@
 // Who is at the other end: the address that the connection comes from, or, behind proxies that the operator has named, the one they say it comes from.
 // Nobody else's word about an address is taken.
 
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { plainAddress, rangesOf } from '../core/addresses.ts';
+import type { Incoming } from './incoming.ts';
 
 /** What nobody can read is nobody's address: no rule admits it. */
 const UNKNOWN = 'unknown';
 
 /** Reads the client's address off a request. `trustedProxies` are addresses and ranges in CIDR notation. */
-export function clientAddresses(trustedProxies: readonly string[]): (request: IncomingMessage) => string {
+export function clientAddresses(trustedProxies: readonly string[]): (request: Incoming) => string {
   const proxies = rangesOf(trustedProxies);
   const peers = new WeakMap<Socket, string>();
 

@@ -44,16 +44,28 @@ function formFields(bytes: Buffer): Record<string, string> {
 /** Shapes that give no words of their own leave them to us: the library's would quote what was sent, and what was sent may be a key. */
 const PARSING = { abortEarly: true, abortPipeEarly: true, message: () => '' };
 
+/** Path and query as a row's operation takes them. */
+export interface Address {
+  readonly path: unknown;
+  readonly query: unknown;
+}
+
 /** The call that the operation takes; throws the dialect's error with the shape's own words. */
-export function parseCall(row: ServedRow, visit: Visit, { query, body }: Carried, habits: Habits): Call<unknown, unknown, unknown> {
-  const parse = (schema: v.GenericSchema, value: unknown): unknown => {
-    const parsed = v.safeParse(schema, value, PARSING);
-    if (parsed.success) return parsed.output;
-    const [issue] = parsed.issues;
-    throw habits.malformed(issue.message === '' ? wordsFor(issue) : issue.message, value === undefined);
-  };
-  const { shapes } = row;
-  return { ...visit, path: parse(shapes.path, visit.path), query: parse(shapes.query, query), body: parse(shapes.body, body) };
+export function parseCall(row: ServedRow, visit: Visit, carried: Carried, habits: Habits): Call<unknown, unknown, unknown> {
+  return { ...visit, ...parseAddress(row, visit, carried.query, habits), body: parse(row.shapes.body, carried.body, habits) };
+}
+
+export function parseAddress({ shapes }: ServedRow, visit: Visit, query: Carried['query'], habits: Habits): Address {
+  return { path: parse(shapes.path, visit.path, habits), query: parse(shapes.query, query, habits) };
+}
+
+export function parse(schema: v.GenericSchema, value: unknown, habits: Habits): unknown {
+  // Nothing is asked of it.
+  if (schema.type === 'unknown') return value;
+  const parsed = v.safeParse(schema, value, PARSING);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw habits.malformed(issue.message === '' ? wordsFor(issue) : issue.message, value === undefined);
 }
 
 function wordsFor(issue: v.BaseIssue<unknown>): string {

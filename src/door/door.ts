@@ -1,24 +1,25 @@
 // The door of one thread: the way every request takes, host → route → where from → token → admission → body → operation → record → answer.
 // Knows rooms only as tables.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { AUDIT_UNAVAILABLE, type CallFacts, decisionOn, type Recorder, type RowAudit, reasonOf } from '../core/audit.ts';
 import { type Audience, anonymous, type Caller, type VerifyToken } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
+import type { Versions } from '../core/coherence.ts';
 import { Failure } from '../core/failure.ts';
-import type { Room, ServedRow, Visit } from '../core/route.ts';
+import type { Admitted, Room, ServedRow, Visit } from '../core/route.ts';
 import type { Urls } from '../core/urls.ts';
-import { answerOf, echoed, exchangeOf, failureAnswer, failureOf, write as writeAnswer } from './answers.ts';
+import { answerOf, echoed, exchangeOf, failureAnswer, failureOf } from './answers.ts';
 import { clientAddresses } from './client-address.ts';
-import { type Carried, parseCall, readBody } from './decode.ts';
+import { type Address, type Carried, parse, parseAddress, readBody } from './decode.ts';
 import { dialects, type Habits, type Refusal } from './dialects.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { type Arrival, arrivals, overrideMethod, PREFIX, routed } from './hosts.ts';
+import type { Incoming, Send } from './incoming.ts';
 import { type Listener, openListener } from './listener.ts';
 import type { DoorMetrics } from './metrics.ts';
+import { openPasses, type Pass, passKey } from './passes.ts';
 import { factsOf, isRecorded, pathOf, UNKNOWN_OPERATION } from './recording.ts';
-import { readBytes } from './request-body.ts';
 import { requestIds } from './request-id.ts';
 import { type Finding, type Found, openRouter } from './router.ts';
 
@@ -35,6 +36,7 @@ export interface DoorOptions {
   readonly tenantId: string;
   readonly version: string;
   readonly clock: Clock;
+  readonly versions: Versions;
   readonly log: Logger;
   readonly metrics: DoorMetrics;
   /** IP addresses by which this service may be called, besides the loopback ones. */
@@ -68,7 +70,7 @@ const NO_TOKEN = 'no token';
 
 /** A request on its way through the stops: what each stop has found out. */
 interface Passage {
-  readonly request: IncomingMessage;
+  readonly request: Incoming;
   readonly arrival: Arrival;
   /** The client's. */
   readonly address: string;
@@ -77,6 +79,13 @@ interface Passage {
   readonly time: number;
   readonly began: number;
   readonly stop: Stop;
+  /** What was proven before of just such a request. */
+  readonly pass: Pass<Located> | undefined;
+  /** Where it can be kept what is proven now. */
+  readonly passKey: string | undefined;
+  readonly epoch: number;
+  /** Until when the caller's token lasts, in milliseconds since 1970; 0 when that is not known. */
+  until: number;
   /** Whether the call's record has been made, or tried. */
   recorded: boolean;
   caller: Caller;
@@ -121,6 +130,7 @@ export function openDoor(options: DoorOptions): Door {
   const roomNamed = new Map(rooms.map((room) => [room.name, room]));
   const nextId = requestIds(clock);
   const router = openRouter<Located>();
+  const passes = openPasses<Located>(options.versions, clock);
   const lanes = new Map<string, Lane>();
   const laneOf = (name: string): Lane => {
     const lane = lanes.get(name) ?? { busy: 0 };
@@ -138,25 +148,33 @@ export function openDoor(options: DoorOptions): Door {
   }
 
   /** The one way in and out. */
-  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function serve(request: Incoming, send: Send): Promise<void> {
     const arrival = arrivalOf(request.headers.host);
     if (arrival.place === 'hsm') overrideMethod(request);
-    const { method = '', url = '/' } = request;
-    const found = router.find(method, routed(arrival.place, url));
+    const { method, url } = request;
+    const address = addressOf(request);
+    const { epoch } = options.versions;
+    const key = arrival.place === 'hsm' ? passKey(request, address) : undefined;
+    const pass = key === undefined ? undefined : passes.find(key);
+    const found = pass?.found ?? router.find(method, routed(arrival.place, url));
     const passage: Passage = {
       request,
       arrival,
-      address: addressOf(request),
+      address,
       requestId: nextId(),
       time: clock.now(),
       began: performance.now(),
       stop: typeof found === 'string' ? stopWithout(arrival, url, found) : found.target,
+      pass,
+      passKey: key,
+      epoch,
+      until: 0,
       recorded: false,
       caller: anonymous,
       visit: undefined,
       admitted: false,
     };
-    leave(passage, response, await recorded(passage, await outcomeOf(passage, found)));
+    leave(passage, send, await recorded(passage, await outcomeOf(passage, found)));
   }
 
   async function outcomeOf(passage: Passage, found: Finding<Located>): Promise<Outcome> {
@@ -186,34 +204,49 @@ export function openDoor(options: DoorOptions): Door {
   }
 
   /** From where, who asks, and may they: before a byte of the body is read. */
-  async function throughRow(passage: Passage, { target, named, query }: Found<Located>): Promise<Outcome> {
-    const { served, name, habits, audit } = target;
-    const { request, arrival } = passage;
+  async function throughRow(passage: Passage, found: Found<Located>): Promise<Outcome> {
+    const { served, name, habits, audit } = found.target;
+    const { request, pass } = passage;
     if (audit?.record === 'every call') proveRecordable(passage);
-    await knock(passage);
-    if (!served.anonymous) {
-      const refusal = await authenticate(passage, name);
+    if (pass !== undefined) passage.caller = pass.caller;
+    else {
+      await knock(passage);
+      const refusal = served.anonymous ? undefined : await authenticate(passage, name);
       if (refusal !== undefined) return challenged(passage, refusal);
     }
-    const visit: Visit = {
-      caller: passage.caller,
+    const visit = visitOf(passage, found);
+    passage.visit = visit;
+    const admitted = pass?.admitted ?? (await served.admit(visit));
+    passage.admitted = true;
+    const bytes = request.body();
+    const body = readBody(bytes instanceof Promise ? await bytes : bytes, request.headers['content-type'], habits);
+    if (served.mode === 'write') {
+      const result = await handOver(passage, found.target, visit, { query: found.query, body });
+      return { answer: answerOf(result, admitted, exchange(passage), habits), reason: undefined };
+    }
+    const address = pass?.address ?? parseAddress(served, visit, found.query, habits);
+    if (pass === undefined) keepPass(passage, found, admitted, address);
+    const result = await admitted.run({ ...visit, ...address, body: parse(served.shapes.body, body, habits) });
+    return { answer: answerOf(result, admitted, exchange(passage), habits), reason: undefined };
+  }
+
+  function visitOf({ caller, arrival, address, requestId, request }: Passage, { target, named, query }: Found<Located>): Visit {
+    return {
+      caller,
       host: arrival.host,
       origin: arrival.origin,
-      address: passage.address,
+      address,
       apiVersion: query['api-version'],
-      requestId: passage.requestId,
-      path: { ...named },
-      ...(served.anonymous ? { authorization: request.headers.authorization } : {}),
+      requestId,
+      path: named,
+      ...(target.served.anonymous ? { authorization: request.headers.authorization } : {}),
     };
-    passage.visit = visit;
-    const admitted = await served.admit(visit);
-    passage.admitted = true;
-    const carried = { query, body: readBody(await readBytes(request), request.headers['content-type'], habits) };
-    const result =
-      served.mode === 'write'
-        ? await handOver(passage, target, visit, carried)
-        : await admitted.run(parseCall(served, visit, carried, habits));
-    return { answer: answerOf(result, admitted, exchange(passage), habits), reason: undefined };
+  }
+
+  /** Only what a token was asked for, and one whose end is known. */
+  function keepPass({ passKey: key, caller, epoch, until }: Passage, found: Found<Located>, admitted: Admitted, address: Address): void {
+    if (key === undefined || caller.kind === 'anonymous' || until === 0) return;
+    passes.keep(key, { found, caller, admitted, address, until, epoch });
   }
 
   /** To the thread that has the writer, which records the call with its change. */
@@ -241,6 +274,7 @@ export function openDoor(options: DoorOptions): Door {
     const check = await verifyToken(token, AUDIENCES[name]);
     if (!check.valid) return check;
     passage.caller = check.caller;
+    passage.until = check.until ?? 0;
     return undefined;
   }
 
@@ -260,7 +294,7 @@ export function openDoor(options: DoorOptions): Door {
     await knock(passage);
     const refusal = stop.name === 'hsm' ? await authenticate(passage, stop.name) : undefined;
     if (refusal !== undefined) return challenged(passage, refusal);
-    throw stop.habits.notFound(pathOf(request.url ?? '/'));
+    throw stop.habits.notFound(pathOf(request.url));
   }
 
   function stopWithout({ place }: Arrival, url: string, route: 'unknown' | 'unreadable'): Stop {
@@ -301,12 +335,8 @@ export function openDoor(options: DoorOptions): Door {
     }
   }
 
-  function leave(
-    { request, stop, began, requestId, arrival, address, caller }: Passage,
-    response: ServerResponse,
-    { answer, reason }: Outcome,
-  ) {
-    const { method = '' } = request;
+  function leave({ request, stop, began, requestId, arrival, address, caller }: Passage, send: Send, { answer, reason }: Outcome) {
+    const { method } = request;
     const milliseconds = performance.now() - began;
     metrics.observe(reason === undefined ? stop.name : 'refused', method, stop.route, answer.status, milliseconds / 1000);
     if (log.isLevelEnabled('info')) {
@@ -321,11 +351,11 @@ export function openDoor(options: DoorOptions): Door {
       };
       log.info({ ...said, address, ...(caller.kind === 'anonymous' ? {} : { caller: caller.objectId }) }, 'request');
     }
-    writeAnswer(response, answer);
+    send(answer);
   }
 
   function facts(passage: Passage, audit: RowAudit): CallFacts {
-    const { headers, url = '/' } = passage.request;
+    const { headers, url } = passage.request;
     return factsOf(passage.request, {
       ...passage,
       room: passage.stop.name,
@@ -339,10 +369,10 @@ export function openDoor(options: DoorOptions): Door {
     return exchangeOf(request, { requestId, address, origin: arrival.origin, began, now: clock.now() });
   }
 
-  return openListener((request, response) => {
-    serve(request, response).catch((error: unknown) => {
+  return openListener((request, send) => {
+    serve(request, send).catch((error: unknown) => {
       log.error({ err: error }, 'an answer could not be sent');
-      response.destroy();
+      request.socket.destroy();
     });
   });
 }

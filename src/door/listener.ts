@@ -2,7 +2,11 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { SecureContext } from 'node:tls';
+import type { SecureContext, TLSSocket } from 'node:tls';
+import { write } from './answers.ts';
+import type { Answering } from './incoming.ts';
+import { type Lane, openLane } from './plain-lane.ts';
+import { readBytes } from './request-body.ts';
 import type { Certificates } from './tls.ts';
 
 export interface Listening {
@@ -34,15 +38,35 @@ const SWEEP_EVERY = 50;
 /** How often the certificate of the fixed names is looked at; it is replaced a month before it ends. */
 const RENEWAL_CHECK = 3_600_000;
 
-export function openListener(answer: (request: IncomingMessage, response: ServerResponse) => void): Listener {
+export function openListener(answer: Answering): Listener {
   const servers: Server[] = [];
+  const lanes = new Set<Lane>();
   let renewal: NodeJS.Timeout | undefined;
   let isClosing = false;
 
   function take(request: IncomingMessage, response: ServerResponse): void {
     // Whoever keeps a connection alive is told that this was its last answer.
     if (isClosing) response.shouldKeepAlive = false;
-    answer(request, response);
+    const { method = '', url = '/', headers, socket } = request;
+    answer({ method, url, headers, socket, body: () => readBytes(request) }, (given) => write(response, given));
+  }
+
+  /** Every connection begins with plain requests, and goes over to Node's server with the first that is none. */
+  function plainFirst(server: Server): void {
+    const [handOver] = server.listeners('secureConnection');
+    if (handOver === undefined) throw new Error('the HTTPS server takes no connections');
+    const parts = {
+      answer,
+      handOver: (socket: TLSSocket) => handOver.call(server, socket),
+      isClosing: () => isClosing,
+      firstRequestWithin: HEADERS_WITHIN,
+      idle: IDLE,
+      bodyWithin: REQUEST_WITHIN,
+    };
+    server.removeAllListeners('secureConnection').on('secureConnection', (socket) => {
+      const lane: Lane = openLane(socket, parts, () => lanes.delete(lane));
+      lanes.add(lane);
+    });
   }
 
   return {
@@ -64,6 +88,7 @@ export function openListener(answer: (request: IncomingMessage, response: Server
       };
       for (const host of hosts) {
         const server = createServer(options, take);
+        plainFirst(server);
         if (await listening(server, { host, port, reusePort }, absent)) servers.push(server);
       }
       renewal = setInterval(async () => {
@@ -74,7 +99,7 @@ export function openListener(answer: (request: IncomingMessage, response: Server
     async close() {
       isClosing = true;
       clearInterval(renewal);
-      await Promise.all(servers.map(closed));
+      await Promise.all(servers.map((server) => closed(server, lanes)));
     },
   };
 }
@@ -100,9 +125,13 @@ function listening(
   });
 }
 
-function closed(server: Server): Promise<void> {
+function closed(server: Server, lanes: ReadonlySet<Lane>): Promise<void> {
   return new Promise((done) => {
-    const hurry = setTimeout(() => server.closeAllConnections(), DRAIN_WITHIN);
+    const hurry = setTimeout(() => {
+      server.closeAllConnections();
+      for (const lane of lanes) lane.destroy();
+    }, DRAIN_WITHIN);
+    for (const lane of lanes) lane.closeIdle();
     // A connection that was answering when this began is idle a moment later.
     const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_EVERY);
     server.close(() => {

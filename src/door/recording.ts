@@ -1,10 +1,10 @@
 // Which calls are recorded, and what the audit is told of one: facts of the request and its fate, never a token, a body or a query.
 
-import type { IncomingMessage } from 'node:http';
 import type { CallFacts, RowAudit } from '../core/audit.ts';
 import type { Caller } from '../core/caller.ts';
 import type { Visit } from '../core/route.ts';
 import type { Arrival } from './hosts.ts';
+import type { Incoming } from './incoming.ts';
 
 /** What no table of an HSM has is recorded too: somebody was looking for it. */
 export const UNKNOWN_OPERATION: RowAudit = { operation: 'UnknownOperation', action: '', record: 'every call', scope: () => '/' };
@@ -28,7 +28,7 @@ export interface Recorded {
   readonly visit: Visit | undefined;
 }
 
-export function factsOf(raw: IncomingMessage, recorded: Recorded): CallFacts {
+export function factsOf(raw: Incoming, recorded: Recorded): CallFacts {
   const { requestId, time, room, audit, url, arrival, address, correlationId, caller, visit } = recorded;
   const named = plainNames(visit?.path ?? {});
   return {
@@ -41,7 +41,7 @@ export function factsOf(raw: IncomingMessage, recorded: Recorded): CallFacts {
     apiVersion: visit?.apiVersion,
     host: arrival.host,
     origin: arrival.origin,
-    method: raw.method ?? '',
+    method: raw.method,
     path: pathOf(url),
     named,
     address,

@@ -23,10 +23,13 @@ export function readBytes(request: IncomingMessage): Promise<Buffer> | undefined
     // Both are the client's doing: it went away, or what followed was no HTTP. Every request closes; an error for each would cost more than reading it.
     for (const end of ['error', 'close'])
       request.on(end, () => {
-        if (!request.complete || end === 'error')
-          failed(new Failure(400, 'BadRequest', 'The client went away before its request was whole.'));
+        if (!request.complete || end === 'error') failed(clientGone());
       });
   });
+}
+
+export function clientGone(): Failure {
+  return new Failure(400, 'BadRequest', 'The client went away before its request was whole.');
 }
 
 /** The rest of such a body is not waited for: the connection ends with the answer. */

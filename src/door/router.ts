@@ -38,7 +38,7 @@ export function openRouter<Target>(): Router<Target> {
       const found = tree.find(method as HTTPMethod, url);
       if (found === null) return 'unknown';
       if (found.store === null || found.store === undefined) return 'unreadable';
-      return { target: found.store as Target, named: found.params as Record<string, string>, query: readQuery(found.searchParams) };
+      return { target: found.store as Target, named: { ...found.params } as Record<string, string>, query: readQuery(found.searchParams) };
     },
   };
 }

@@ -4,6 +4,7 @@
 import type { Logger } from 'pino';
 import { noRecorder } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
+import { Versions } from '../core/coherence.ts';
 import { Failure } from '../core/failure.ts';
 import type { Urls } from '../core/urls.ts';
 import { type Door, openDoor } from './door.ts';
@@ -25,6 +26,7 @@ export function openSealedDoor(parts: {
     tenantId: 'common',
     rooms: [],
     trustedProxies: [],
+    versions: new Versions(Versions.allocate()),
     inFlight: Number.POSITIVE_INFINITY,
     verifyToken: unreachable,
     recorder: noRecorder,

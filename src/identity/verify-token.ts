@@ -95,7 +95,7 @@ export function tokenVerifier(parts: Omit<IdentityParts, 'write' | 'crypto'>): V
     if (issuer !== undefined) return { valid: true, caller: await outsider(issuer, token, digest, audience) };
     const verified = known !== undefined && isCurrent(known, clock.now()) ? known : await verifyAnew(token, digest);
     if (!audiences[audience].has(verified.audience.toLowerCase())) throw new Refused('The token was issued for another audience.');
-    return { valid: true, caller: await callerOf(verified) };
+    return { valid: true, caller: await callerOf(verified), until: verified.until * 1000 };
   }
 
   function verifyAnew(token: string, digest: string): Promise<Verified> {

@@ -1,15 +1,15 @@
 // Whose address a request has: the connection's, unless a proxy that the operator named says otherwise.
 
 import assert from 'node:assert/strict';
-import type { IncomingMessage } from 'node:http';
 import { test } from 'node:test';
 import { clientAddresses } from '../../../src/door/client-address.ts';
+import type { Incoming } from '../../../src/door/incoming.ts';
 
 const PROXIES = ['10.0.0.0/8', '::1'];
 
 function from(remoteAddress: string | undefined, forwarded?: string, proxies: readonly string[] = PROXIES): string {
   const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
-  return clientAddresses(proxies)({ socket: { remoteAddress }, headers } as unknown as IncomingMessage);
+  return clientAddresses(proxies)({ socket: { remoteAddress }, headers } as unknown as Incoming);
 }
 
 test("without proxies the connection's address counts, whatever the header says", () => {

@@ -12,6 +12,7 @@ import { pino } from 'pino';
 import * as v from 'valibot';
 import { auditUnavailable, type CallFacts, type Outcome, type Recorder, type RowAudit } from '../../../src/core/audit.ts';
 import { systemClock } from '../../../src/core/clock.ts';
+import { Versions } from '../../../src/core/coherence.ts';
 import { keyNotFound } from '../../../src/core/errors-keyvault.ts';
 import { Failure } from '../../../src/core/failure.ts';
 import { nothing, page, reply } from '../../../src/core/reply.ts';
@@ -123,6 +124,7 @@ before(async () => {
   authority = await openAuthority(folder, systemClock);
   urls = urlsFor('localhost', await freePort());
   door = openDoor({
+    versions: new Versions(Versions.allocate()),
     rooms,
     verifyToken: async (token, audience) =>
       token === GOOD || token === `${GOOD}-${audience}`
