@@ -10,7 +10,7 @@ import type { CryptoModule } from '../crypto/module.ts';
 import { announceRootKey, installAnnouncedRootKey, withdrawAnnouncedRootKey } from '../crypto/root-key.ts';
 import { newRootKey, type RootKeys, rootKeyId } from '../crypto/root-keys.ts';
 import { readMeta, writeMeta } from '../store/meta.ts';
-import { leaveAlone } from '../store/nodes.ts';
+import { runningNodes } from '../store/nodes.ts';
 import { ALONE, type Store, type Writer } from '../store/store.ts';
 import { resealEverything } from './reseal.ts';
 
@@ -101,8 +101,11 @@ export async function forgetOtherRootKey({ rootKeys, crypto, store, remark }: Ro
 
 async function changeWithin(writer: Writer, parts: RootKeyParts, id: string): Promise<void> {
   const { rootKeys, crypto } = parts;
-  const others = writer.holder === ALONE ? [] : await leaveAlone(writer);
-  if (others.length > 0) throw new Error(`the root key is changed while one node runs alone; stop these first: ${others.join(', ')}`);
+  const others = writer.holder === ALONE ? [] : await runningNodes(writer, writer.holder);
+  if (others.length > 0) {
+    const named = others.map(({ name }) => name).join(', ');
+    throw new Error(`the root key is changed while one node runs alone; stop these first: ${named}`);
+  }
   const old = Buffer.from(rootKeys.current);
   rootKeys.change();
   try {

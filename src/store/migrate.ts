@@ -46,6 +46,12 @@ export const MIGRATIONS: readonly Migration[] = [
 /** What this program writes. */
 export const SCHEMA = MIGRATIONS.length;
 
+/**
+ * The oldest schema whose program goes on as before on a database that this program has changed: nodes of both run side by side. Raised with a migration that
+ * changes or takes away what such a program relies on, or that asks something new of it.
+ */
+export const BESIDE = 17;
+
 /** 'STRG' in ASCII: marks the file as ours (PRAGMA application_id). */
 const APPLICATION_ID = 0x53545247;
 
@@ -67,7 +73,11 @@ export interface MigrationTarget {
   readonly db: Kysely<unknown>;
   /** As it is now; throws as `schemaOf` does. */
   version(): Promise<number>;
+  /** For a program that may go on with a newer database: the oldest schema whose program may. */
+  beside?(): Promise<number>;
   begin(): Promise<void>;
+  /** In the transaction, before anything changes. Throws an Error for the operator when somebody is in the way. */
+  prepare?(version: number): Promise<void>;
   /** Notes the version, and ends the transaction. */
   commit(version: number): Promise<void>;
   rollBack(): Promise<void>;
@@ -102,14 +112,15 @@ export async function migrateTarget(
   keep: (schema: number) => void = () => undefined,
 ): Promise<void> {
   const found = await versionUpTo(target, migrations.length);
-  if (found === migrations.length) return;
+  if (found >= migrations.length) return;
   if (found > 0) keep(found);
   await target.begin();
   try {
     // Somebody else may have done it while this one waited for its turn.
     const version = await versionUpTo(target, migrations.length);
+    if (version < migrations.length) await target.prepare?.(version);
     for (const up of migrations.slice(version)) await up(target.db);
-    await target.commit(migrations.length);
+    await target.commit(Math.max(version, migrations.length));
   } catch (error) {
     await target.rollBack();
     throw error;
@@ -118,7 +129,9 @@ export async function migrateTarget(
 
 async function versionUpTo(target: MigrationTarget, known: number): Promise<number> {
   const version = await target.version();
-  if (version > known) throw tooNew(version, known);
+  if (version <= known) return version;
+  const beside = await target.beside?.();
+  if (beside === undefined || beside > known) throw tooNew(version, known);
   return version;
 }
 

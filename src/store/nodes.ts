@@ -59,7 +59,14 @@ export async function leaveNode(writer: Writer, name: string, session: number): 
 }
 
 /** Those that were not heard of for too long and may still think that they are there: from now on they are not. */
-export async function endNodes(writer: Writer, silent: readonly Pick<NodeRow, 'name' | 'session' | 'heard_at'>[]): Promise<void> {
+export async function endNodes(writer: Writer, silent: readonly Silent[]): Promise<void> {
+  await endRows(writer, silent);
+  writer.touch(NODES_TAG);
+}
+
+type Silent = Pick<NodeRow, 'name' | 'session' | 'heard_at'>;
+
+async function endRows(writer: Pick<Writer, 'updateTable'>, silent: readonly Silent[]): Promise<void> {
   for (const { name, session, heard_at } of silent) {
     await writer
       .updateTable('nodes')
@@ -71,22 +78,20 @@ export async function endNodes(writer: Writer, silent: readonly Pick<NodeRow, 'n
       .where('ended_at', 'is', null)
       .execute();
   }
-  writer.touch(NODES_TAG);
 }
 
 /** Milliseconds. */
 const HEARD_WITHIN = 10_000;
 
-/** For what a node does alone: ends all others that were not heard of for a while, and returns the names of those that were. */
-export async function leaveAlone(writer: Writer): Promise<readonly string[]> {
-  const others = (await listNodes(writer)).filter((node) => node.ended_at === null && holderOf(node) !== writer.holder);
+/** For what a node does alone, or what not all others can go on with: ends those that were not heard of for a while, and returns the rest. */
+export async function runningNodes(writer: Pick<Writer, 'selectFrom' | 'updateTable'>, holder?: string): Promise<readonly NodeRow[]> {
+  const others = (await listNodes(writer)).filter((node) => node.ended_at === null && holderOf(node) !== holder);
   const isHeard = (node: KnownNode): boolean => node.silentFor < HEARD_WITHIN;
-  if (others.length > 0)
-    await endNodes(
-      writer,
-      others.filter((node) => !isHeard(node)),
-    );
-  return others.filter(isHeard).map(({ name }) => name);
+  await endRows(
+    writer,
+    others.filter((node) => !isHeard(node)),
+  );
+  return others.filter(isHeard);
 }
 
 /** What a run of the service is called as the holder of something. A name has no dot in it. */

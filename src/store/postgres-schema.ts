@@ -1,7 +1,8 @@
 // Brings a PostgreSQL database to this program's schema, under a lock, and refuses one that another program or a newer one has written.
 
 import { DataTypeNode, type KyselyPlugin, type OperationNode, OperationNodeTransformer, RawNode } from 'kysely';
-import { MIGRATIONS, type Migration, type MigrationTarget, migrateTarget } from './migrate.ts';
+import { BESIDE, MIGRATIONS, type Migration, type MigrationTarget, migrateTarget } from './migrate.ts';
+import { runningNodes } from './nodes.ts';
 import type { Client, Run } from './postgres.ts';
 
 /** 'STRG' in ASCII: the first half of every advisory lock of ours. */
@@ -53,21 +54,40 @@ export async function schemaIn(run: Run): Promise<number> {
   return Number(found.rows[0]?.version ?? 0);
 }
 
-/** All the way or not at all; whoever comes at the same time waits and finds it done. `migrations` are this program's unless a test brings others. */
-export async function migratePostgres(client: Client, migrations: readonly Migration[] = MIGRATIONS): Promise<void> {
+export interface MigrationParts {
+  /** This program's unless a test brings others. */
+  readonly migrations?: readonly Migration[];
+  readonly beside?: number;
+  /** Whether it is a node that comes, which goes on with a newer database where that may be; a command must know everything that it copies. */
+  readonly isNode?: boolean;
+}
+
+/** Milliseconds for which a statement waits until nobody uses what it changes; everybody else waits behind it. */
+const WAIT = 10_000;
+
+/** All the way or not at all; whoever comes at the same time waits and finds it done. Refused while nodes run that cannot go on beside this program. */
+export async function migratePostgres(
+  client: Client,
+  { migrations = MIGRATIONS, beside = BESIDE, isNode = false }: MigrationParts = {},
+): Promise<void> {
   const { run } = client;
+  const db = client.db.withPlugin(portableTypes);
   const target: MigrationTarget = {
-    db: client.db.withPlugin(portableTypes) as unknown as MigrationTarget['db'],
+    db: db as unknown as MigrationTarget['db'],
     version: () => schemaIn(run),
+    ...(isNode ? { beside: () => besideIn(run) } : {}),
     begin: async () => {
       await run('begin');
       // In this order everywhere: what nodes write meanwhile has ended, or waits.
       await run(`select pg_advisory_xact_lock(${lockArguments('migration')}), pg_advisory_xact_lock(${lockArguments('writing')})`);
+      await run(`set local lock_timeout = ${WAIT}`);
     },
+    prepare: (version) => refuseOlderNodes(client.db, version, beside),
     commit: async (version) => {
       await run('create table if not exists strongroom_schema (version integer not null)');
+      await run('alter table strongroom_schema add column if not exists beside integer');
       await run('delete from strongroom_schema');
-      await run('insert into strongroom_schema (version) values ($1)', [version]);
+      await run('insert into strongroom_schema (version, beside) values ($1, $2)', [version, beside]);
       await run('commit');
     },
     rollBack: async () => {
@@ -75,4 +95,23 @@ export async function migratePostgres(client: Client, migrations: readonly Migra
     },
   };
   await migrateTarget(target, migrations);
+}
+
+/** A database from before this was noted has none that is older. */
+async function besideIn(run: Run): Promise<number> {
+  const { rows } = await run(`select * from strongroom_schema`);
+  return Number(rows[0]?.beside ?? Number.MAX_SAFE_INTEGER);
+}
+
+/** The schema that has the table of nodes. */
+const NODES_SINCE = 15;
+
+async function refuseOlderNodes(db: Client['db'], version: number, beside: number): Promise<void> {
+  if (version < NODES_SINCE) return;
+  const older = (await runningNodes(db)).filter(({ schema }) => schema < beside);
+  if (older.length === 0) return;
+  const named = older.map((node) => `${node.name} (${node.version})`).join(', ');
+  throw new Error(
+    `this program changes the database in a way that older nodes cannot go on with; stop them first: ${named}. Nothing was changed`,
+  );
 }

@@ -34,7 +34,7 @@ export async function openPostgresStore(address: PostgresAddress, { versions, co
   const writer = openPostgresWriter({ address, id, node: node?.name, lost });
   await writer.open();
   try {
-    await withClient(address, (client) => migratePostgres(client));
+    await withClient(address, (client) => migratePostgres(client, { isNode: node !== undefined }));
     const queue = new WriteQueue(writer, versions, committed);
     const member = node === undefined ? undefined : await enter(queue, node);
     if (member !== undefined) {

@@ -24,7 +24,9 @@ import { isStorageError, StoreGone, sqlState, storeUnreadable } from './storage-
 const CONNECT_WITHIN = 5000;
 const STATEMENT_WITHIN = 30_000;
 /** For as long a transaction that waits for its own next statement may hold others up: a node that was stopped in the middle of one. */
-const IDLE_WITHIN = 10_000;
+const IDLE_WITHIN = 3000;
+/** Reading is in pages. A node that was cut off finds out by this, where the network does not say so. */
+const READ_WITHIN = 10_000;
 
 export interface Limits {
   /** Milliseconds; 0 is without end. */
@@ -88,7 +90,12 @@ export async function openClient(address: PostgresAddress, limits: Limits = {}):
 
 /** Reads that meet a server which is gone end with a 503, or with what a new connection answers. */
 export function openPool(address: PostgresAddress, most: number): Pool {
-  const pool = new pg.Pool({ ...settingsFor(address, {}), max: most, idleTimeoutMillis: 60_000, allowExitOnIdle: true });
+  const pool = new pg.Pool({
+    ...settingsFor(address, { statement: READ_WITHIN }),
+    max: most,
+    idleTimeoutMillis: 60_000,
+    allowExitOnIdle: true,
+  });
   // A connection that ends while nobody uses it is replaced by the next query.
   pool.on('error', () => undefined);
   const once: Run = (sql, parameters = []) => pool.query({ text: sql, values: [...parameters] });

@@ -141,12 +141,42 @@ describe('the store on a server that fails', { skip: noPostgres }, () => {
   test('an older database is brought to this schema by whoever comes first, and a step that fails leaves it as it was', async () => {
     const place = await address();
     const [one, two] = await Promise.all([openClient(place), openClient(place)]);
-    await migratePostgres(one, MIGRATIONS.slice(0, 2));
-    await assert.rejects(migratePostgres(one, [...MIGRATIONS, () => Promise.reject(new Error('a step that fails'))]), /a step that fails/);
+    await migratePostgres(one, { migrations: MIGRATIONS.slice(0, 2) });
+    await assert.rejects(
+      migratePostgres(one, { migrations: [...MIGRATIONS, () => Promise.reject(new Error('a step that fails'))] }),
+      /a step that fails/,
+    );
     assert.deepEqual((await one.run('select version from strongroom_schema')).rows, [{ version: 2 }]);
     await Promise.all([migratePostgres(one), migratePostgres(two)]);
     assert.deepEqual((await one.run('select version from strongroom_schema')).rows, [{ version: MIGRATIONS.length }]);
     await Promise.all([one.close(), two.close()]);
+  });
+
+  test('a node goes on beside a newer program that says so, and a newer one that cannot go on beside it is refused, by name', async () => {
+    const place = await address();
+    const node = { name: 'older', version: 'strongroom-0.1' };
+    const parts = { versions: new Versions(Versions.allocate()), committed: () => undefined, node };
+    const older = await openStore({ dataFolder: folder, store: place }, parts);
+    const newer = await openClient(place);
+    const addition = async ({ schema }: Kysely<unknown>): Promise<void> => {
+      await schema.alterTable('meta').addColumn('new_in_it', 'text').execute();
+    };
+    const migrations = [...MIGRATIONS, addition];
+    await assert.rejects(
+      migratePostgres(newer, { migrations, beside: migrations.length, isNode: true }),
+      /stop them first: older \(strongroom-0\.1\)\. Nothing was changed/,
+    );
+    await migratePostgres(newer, { migrations, beside: MIGRATIONS.length, isNode: true });
+    await put(older, 't-beside');
+    await older.close();
+    const again = await openStore({ dataFolder: folder, store: place }, parts);
+    assert.equal(await has(again, 't-beside'), true);
+    await again.close();
+    // What copies a database has to know all of it.
+    await assert.rejects(open(place), /a newer Strongroom wrote it/);
+    await newer.run('update strongroom_schema set beside = version');
+    await assert.rejects(openStore({ dataFolder: folder, store: place }, parts), /a newer Strongroom wrote it/);
+    await newer.close();
   });
 
   test('a server that may forget what it acknowledged is refused', async () => {

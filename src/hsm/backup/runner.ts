@@ -77,7 +77,8 @@ export function openBackupRunner(parts: RunnerParts): BackupRunner {
       });
     }
     const ended = await jobNamed(read, jobId);
-    if (ended === undefined || ended.status === 'InProgress') return;
+    // Ended by another node, if this one is just ending.
+    if (ended === undefined || ended.status === 'InProgress' || closing.signal.aborted) return;
     parts.ended?.(ended);
     if (ended.scheduled === 1) await afterScheduled(parts, ended, (old, use) => ordered(old, use));
   }
