@@ -8,12 +8,13 @@ import { parseArgs } from 'node:util';
 import { libraryVersion } from '../src/crypto/openssl.ts';
 import { audit } from './audit.ts';
 import { azureTable } from './azure-table.ts';
+import { growth } from './growth.ts';
 import { operations } from './operations.ts';
 import { scaling } from './scaling.ts';
 import type { Section, Settings } from './section.ts';
 import { start } from './start.ts';
 
-const SECTIONS: readonly Section[] = [operations, azureTable, scaling, audit, start];
+const SECTIONS: readonly Section[] = [operations, azureTable, scaling, growth, audit, start];
 
 const root = resolve(import.meta.dirname, '..');
 const page = resolve(root, 'docs/performance.md');
@@ -24,7 +25,7 @@ sections: ${SECTIONS.map(({ name }) => name).join(', ')}; all of them when none 
   --rounds N    interleaved rounds (5)
   --seconds N   of each measurement (2)
   --warm N      seconds before a server's first measurement (10)
-  --keys N      keys of the largest store (1000000)
+  --keys N      keys of the largest store of growth (100000)
   --print       prints the figures and leaves docs/performance.md as it is
 `;
 
@@ -34,7 +35,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
     warm: { type: 'string', default: '10' },
-    keys: { type: 'string', default: '1000000' },
+    keys: { type: 'string', default: '100000' },
     print: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },

@@ -61,21 +61,23 @@ export interface Bench {
   request(method: string, path: string, body?: unknown): Request;
 }
 
-/** An activated HSM on which the first service principal may do everything with keys. */
-export async function activatedHsm({ connection }: Started): Promise<Bench> {
-  const client = await activatedFor(connection, HSM);
+/** Makes requests to one HSM, with a token of the first service principal. */
+export async function requestsTo({ connection }: Started, hsm: string): Promise<Bench['request']> {
   const token = await tokenFor(connection, connection.managedHsmResource);
-  const host = `${HSM}.${connection.managedHsmSuffix}`;
+  const host = `${hsm}.${connection.managedHsmSuffix}`;
   const port = Number(new URL(connection.resourceManager).port);
-  return {
-    client,
-    request: (method, path, body) => ({
-      port,
-      host,
-      method,
-      path: `${path}?api-version=${API_VERSION}`,
-      body: body === undefined ? undefined : JSON.stringify(body),
-      token,
-    }),
-  };
+  return (method, path, body) => ({
+    port,
+    host,
+    method,
+    path: `${path}?api-version=${API_VERSION}`,
+    body: body === undefined ? undefined : JSON.stringify(body),
+    token,
+  });
+}
+
+/** An activated HSM on which the first service principal may do everything with keys. */
+export async function activatedHsm(service: Started): Promise<Bench> {
+  const client = await activatedFor(service.connection, HSM);
+  return { client, request: await requestsTo(service, HSM) };
 }
