@@ -18,6 +18,7 @@ import { up as regions } from './migrations/0014-regions.ts';
 import { up as nodes } from './migrations/0015-nodes.ts';
 import { up as auditDeeds } from './migrations/0016-audit-deeds.ts';
 import { up as holders } from './migrations/0017-holders.ts';
+import { up as deletedKeys } from './migrations/0018-deleted-keys.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -41,6 +42,7 @@ export const MIGRATIONS: readonly Migration[] = [
   nodes,
   auditDeeds,
   holders,
+  deletedKeys,
 ];
 
 /** What this program writes. */

@@ -1,5 +1,6 @@
 // Role assignments: who has which role where. The rules that keep an HSM governable stand here: limits, no duplicates, never without an administrator.
 
+import type { Selectable } from 'kysely';
 import * as v from 'valibot';
 import {
   badParameter,
@@ -10,10 +11,11 @@ import {
 } from '../../core/errors-keyvault.ts';
 import { created } from '../../core/reply.ts';
 import { operation } from '../../core/route.ts';
+import type { Tables } from '../../store/schema.ts';
 import type { Reader, Writer } from '../../store/store.ts';
 import type { ActiveReads, ActiveWrites } from '../world.ts';
 import { ADMINISTRATOR } from './built-in-roles.ts';
-import { isWholeHsm } from './decide.ts';
+import { isWholeHsm, WHOLE_HSM } from './decide.ts';
 import { accessTag, allRoles } from './grants.ts';
 import { type Assignment, isGuid, ListQuery, NamedPath, readFilter, ScopePath, wireAssignment } from './shapes.ts';
 
@@ -59,9 +61,8 @@ export const putAssignment = (base: string) =>
     await write(async (writer) => {
       const roles = await allRoles(writer, hsm.id);
       if (!roles.some((role) => role.name === roleDefinitionId)) throw roleDefinitionNotFound();
-      const existing = await assignmentsOf(writer, hsm.id);
-      refuseDuplicate(existing, assignment);
-      refuseTooMany(existing, scope);
+      await refuseDuplicate(writer, hsm.id, assignment);
+      await refuseTooMany(writer, hsm.id, scope);
       await addAssignment(writer, hsm.id, assignment, clock.now());
     });
     return created(wireAssignment(assignment));
@@ -120,45 +121,70 @@ async function assignmentsOf(read: Pick<Reader, 'selectFrom'>, hsmId: string): P
     .orderBy('created_at')
     .orderBy('name')
     .execute();
-  return rows.map((row) => ({ name: row.name, scope: row.scope, roleDefinitionId: row.role_definition_id, principalId: row.principal_id }));
+  return rows.map(assignmentIn);
+}
+
+function assignmentIn(row: Selectable<Tables['role_assignments']>): Assignment {
+  return { name: row.name, scope: row.scope, roleDefinitionId: row.role_definition_id, principalId: row.principal_id };
 }
 
 /** One of the whole HSM is found at `/` and at `/keys`; one of a key only there. */
 async function assignmentNamed(read: Pick<Reader, 'selectFrom'>, hsmId: string, scope: string, name: string): Promise<Assignment> {
   const wanted = scope.toLowerCase();
-  const found = (await assignmentsOf(read, hsmId)).find((assignment) => assignment.name === name.toLowerCase());
-  const at = found?.scope.toLowerCase();
-  if (found === undefined || at === undefined || (at !== wanted && !(isWholeHsm(at) && isWholeHsm(wanted)))) throw roleAssignmentNotFound();
-  return found;
+  const row = await read
+    .selectFrom('role_assignments')
+    .selectAll()
+    .where('hsm_id', '=', hsmId)
+    .where('name', '=', name.toLowerCase())
+    .executeTakeFirst();
+  const at = row?.scope_key;
+  if (row === undefined || at === undefined || (at !== wanted && !(isWholeHsm(at) && isWholeHsm(wanted)))) throw roleAssignmentNotFound();
+  return assignmentIn(row);
 }
 
-function refuseDuplicate(existing: readonly Assignment[], wanted: Assignment): void {
-  const twin = existing.some(
-    ({ name, scope, roleDefinitionId, principalId }) =>
-      name === wanted.name ||
-      (scope.toLowerCase() === wanted.scope.toLowerCase() &&
-        roleDefinitionId === wanted.roleDefinitionId &&
-        principalId === wanted.principalId),
-  );
-  if (twin) throw roleAssignmentExists();
+async function refuseDuplicate(writer: Writer, hsmId: string, wanted: Assignment): Promise<void> {
+  const twin = await writer
+    .selectFrom('role_assignments')
+    .select('name')
+    .where('hsm_id', '=', hsmId)
+    .where((is) =>
+      is.or([
+        is('name', '=', wanted.name),
+        is.and([
+          is('scope_key', '=', wanted.scope.toLowerCase()),
+          is('role_definition_id', '=', wanted.roleDefinitionId),
+          is('principal_id', '=', wanted.principalId),
+        ]),
+      ]),
+    )
+    .executeTakeFirst();
+  if (twin !== undefined) throw roleAssignmentExists();
 }
 
-function refuseTooMany(existing: readonly Assignment[], scope: string): void {
+async function refuseTooMany(writer: Writer, hsmId: string, scope: string): Promise<void> {
   const wanted = scope.toLowerCase();
-  const limit = isWholeHsm(wanted) ? AT_HSM : AT_KEY;
-  const there = existing.filter(({ scope: at }) =>
-    isWholeHsm(wanted) ? isWholeHsm(at.toLowerCase()) : at.toLowerCase() === wanted,
-  ).length;
-  if (there >= limit)
+  const [limit, scopes] = isWholeHsm(wanted) ? [AT_HSM, WHOLE_HSM] : [AT_KEY, [wanted]];
+  const { there } = await writer
+    .selectFrom('role_assignments')
+    .select((of) => of.fn.countAll<number>().as('there'))
+    .where('hsm_id', '=', hsmId)
+    .where('scope_key', 'in', scopes)
+    .executeTakeFirstOrThrow();
+  if (Number(there) >= limit)
     throw badParameter(`There are ${limit} role assignments at this scope, which is the limit. Remove one, or assign the role to a group.`);
 }
 
 /** Without an administrator nobody could ever assign a role again. */
 async function refuseToOrphan(writer: Writer, hsmId: string, { name, roleDefinitionId }: Assignment): Promise<void> {
   if (roleDefinitionId !== ADMINISTRATOR) return;
-  const others = (await assignmentsOf(writer, hsmId)).filter(
-    (other) => other.name !== name && other.roleDefinitionId === ADMINISTRATOR && isWholeHsm(other.scope.toLowerCase()),
-  );
-  if (others.length === 0)
+  const other = await writer
+    .selectFrom('role_assignments')
+    .select('name')
+    .where('hsm_id', '=', hsmId)
+    .where('name', '!=', name)
+    .where('role_definition_id', '=', ADMINISTRATOR)
+    .where('scope_key', 'in', WHOLE_HSM)
+    .executeTakeFirst();
+  if (other === undefined)
     throw conflict('This is the last Managed HSM Administrator of the HSM. Make another principal an administrator first.');
 }

@@ -26,6 +26,9 @@ export function isAllowed(grants: readonly Grant[], principals: readonly string[
   );
 }
 
+/** The scopes that are the whole HSM. */
+export const WHOLE_HSM: readonly string[] = ['/', '/keys'];
+
 export function isWholeHsm(scope: string): boolean {
   return scope === '/' || scope === '/keys';
 }

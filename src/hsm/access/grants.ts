@@ -50,18 +50,26 @@ export async function loadGrants(
     .where('hsm_id', '=', hsmId);
   if (principals !== undefined) assignments = assignments.where('principal_id', 'in', principals);
   const rows = await assignments.execute();
-  const roles = new Map((await allRoles(read, hsmId)).map((role) => [role.name, role]));
+  // The sets of a role are made once, however many hold it.
+  const roles = new Map(
+    (await allRoles(read, hsmId)).map((role) => [
+      role.name,
+      { role, dataActions: new Set(actionsOf(role)), notDataActions: new Set(role.notDataActions) },
+    ]),
+  );
   return rows.flatMap(({ name, principal_id, scope_key, role_definition_id }) => {
-    const role = roles.get(role_definition_id);
-    if (role === undefined) return [];
-    const sets = { dataActions: new Set(actionsOf(role)), notDataActions: new Set(role.notDataActions) };
-    return [{ principalId: principal_id, scope: scope_key, ...sets, assignment: name, role }];
+    const held = roles.get(role_definition_id);
+    return held === undefined ? [] : [{ principalId: principal_id, scope: scope_key, ...held, assignment: name }];
   });
 }
 
 function byPrincipal(all: readonly Grant[]): Grants {
   const grants = new Map<string, Grant[]>();
-  for (const grant of all) grants.set(grant.principalId, [...(grants.get(grant.principalId) ?? []), grant]);
+  for (const grant of all) {
+    const own = grants.get(grant.principalId);
+    if (own === undefined) grants.set(grant.principalId, [grant]);
+    else own.push(grant);
+  }
   return grants;
 }
 

@@ -1,0 +1,63 @@
+// Lists of keys in a store of millions: what the database reads for one page.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type KyselyPlugin, type RootOperationNode, sql } from 'kysely';
+import { latestVersions } from '../../../../src/hsm/keys/read.ts';
+import type { Hsm } from '../../../../src/hsm/world.ts';
+import { databaseFile } from '../../../../src/store/embedded.ts';
+import { migrate } from '../../../../src/store/migrate.ts';
+import { openWriter } from '../../../../src/store/sqlite.ts';
+
+/** How the database goes about what `run` asks it for, a line for each step. */
+async function plansOf(run: (read: ReturnType<typeof openWriter>['db']) => Promise<unknown>): Promise<readonly string[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-plan-'));
+  const connection = openWriter(databaseFile(folder));
+  try {
+    await migrate(connection);
+    const asked: RootOperationNode[] = [];
+    const listening: KyselyPlugin = {
+      transformQuery: ({ node }) => {
+        asked.push(node);
+        return node;
+      },
+      transformResult: async ({ result }) => result,
+    };
+    await run(connection.db.withPlugin(listening));
+    const steps: string[] = [];
+    for (const node of asked) {
+      const query = connection.db.getExecutor().compileQuery(node, { queryId: 'plan' });
+      const text = sql.join(
+        query.sql.split('?').map((part) => sql.raw(part)),
+        sql`NULL`,
+      );
+      const { rows } = await sql<{ detail: string }>`explain query plan ${text}`.execute(connection.db);
+      steps.push(...rows.map(({ detail }) => detail));
+    }
+    return steps;
+  } finally {
+    connection.close();
+    await rm(folder, { recursive: true });
+  }
+}
+
+// Only what the query is made of is needed of it.
+const hsm = { id: 'hsm' } as Hsm;
+const page = { maxresults: 25, $skiptoken: undefined };
+
+test('a page of deleted keys is found without reading the keys that live', async () => {
+  const [keys] = await plansOf((read) => latestVersions(read, hsm, 'deleted', page));
+  assert.match(keys ?? '', /USING INDEX keys_deleted \(hsm_id=\? AND name_key>\?\)/);
+});
+
+test('a page of keys is found without reading the pages before it, or sorting', async () => {
+  const plan = await plansOf((read) => latestVersions(read, hsm, 'live', page));
+  assert.match(plan[0] ?? '', /^SEARCH keys USING INDEX \S+ \(hsm_id=\? AND name_key>\?\)/);
+  assert.deepEqual(
+    plan.filter((step) => /SCAN [^S]|TEMP B-TREE/.test(step)),
+    [],
+  );
+});
