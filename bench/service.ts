@@ -41,7 +41,9 @@ export async function startService(options: StartOptions): Promise<Started> {
   const words = ['start', '--data', dataFolder, '--port', '0', '--workers', String(workers), '--log-level', 'error', ...flags];
   const [command = '', ...args] = pinned(cores, [process.execPath, join(root, 'src/cli.ts'), ...words]);
   const began = performance.now();
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  // As the launcher does.
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/strongroom/compile') };
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: child.stdout })) {
     if (!line.startsWith('ready ')) continue;
     const readyAfter = performance.now() - began;

@@ -62,7 +62,7 @@ import { diskTrouble } from './store/storage-errors.ts';
 import type { Nodes } from './store/store.ts';
 import { sweepEvery } from './sweeping.ts';
 import { writeFileWhole } from './terminal/files.ts';
-import { answersFor, type Crew, tellOfCommit, type WorkerData, Workers } from './worker-crew.ts';
+import { answersFor, type Crew, SpareThreads, tellOfCommit, type WorkerData, Workers } from './worker-crew.ts';
 
 export interface Service {
   readonly connection: ConnectionFile;
@@ -91,7 +91,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     return await start(config, options, cleanup);
   } catch (error) {
     await undo(cleanup);
-    const trouble = diskTrouble(error);
+    const trouble = diskTrouble(error) ?? (error instanceof Error ? diskTrouble(error.cause) : undefined);
     if (trouble === undefined) throw error;
     throw new Error(`the data folder '${config.dataFolder}' cannot be used: ${trouble}. Start again when that is mended`, { cause: error });
   }
@@ -109,6 +109,8 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   await openFolder(config.dataFolder);
   const lock = lockFolder(config.dataFolder);
   cleanup.push(() => lock.release());
+  const spare = new SpareThreads(config.workers);
+  cleanup.push(() => spare.close());
   runSelfTests();
   // Certificates are judged by other machines' clocks, which nobody moves.
   let authority = await openAuthority(config.dataFolder, systemClock);
@@ -285,7 +287,8 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       reusePort: config.workers > 1 || sealedDoor !== undefined,
       logLevel: config.logLevel,
     };
-    const workers = new Workers(data, answersFor(rooms, house, authority, signerFor, audit, keySets), crew, log, clock, fallen.resolve);
+    const answers = answersFor(rooms, house, authority, signerFor, audit, keySets);
+    const workers = new Workers({ data, answers, crew, spare, log, clock, giveUp: fallen.resolve });
     try {
       await workers.start(config.workers);
     } catch (error) {
@@ -324,7 +327,10 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     commands.set('node/invited', (command) => invitations.outcome(command));
     state = 'ready';
     // After whatever the caller does when this resolves: the ready line comes first, also where stdout is a sink.
-    setImmediate(() => audit?.follow());
+    setImmediate(() => {
+      audit?.follow();
+      authority.refreshBundle().catch((error: unknown) => log.warn({ err: error }, 'the bundle of authorities is as it was'));
+    });
     log.info({ origin: urls.origin, workers: config.workers, dataFolder: config.dataFolder, store: shownStore(config.store) }, 'ready');
     return {
       connection,

@@ -22,7 +22,7 @@ import type { TrustedIssuer } from './identity/issuers/settings.ts';
 import type { HouseParts } from './rooms.ts';
 import type { StorePlace } from './store/open.ts';
 
-/** What a worker thread is started with. */
+/** What a worker thread is told before it listens. */
 export interface WorkerData extends StorePlace {
   readonly node: string;
   readonly rootKeys: SharedArrayBuffer;
@@ -90,25 +90,56 @@ export function answersFor(
   };
 }
 
+/** Threads that load their files while the main one still opens what they will need. */
+export class SpareThreads {
+  readonly #threads: Worker[] = [];
+
+  constructor(count: number) {
+    for (let i = 0; i < count; i += 1) {
+      const thread = newThread();
+      // One that ends before it is needed is replaced when it is.
+      thread.on('error', () => undefined).on('exit', () => this.#remove(thread));
+      this.#threads.push(thread);
+    }
+  }
+
+  take(): Worker {
+    return this.#threads.pop() ?? newThread();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.terminate()));
+  }
+
+  #remove(thread: Worker): void {
+    const at = this.#threads.indexOf(thread);
+    if (at >= 0) this.#threads.splice(at, 1);
+  }
+}
+
+function newThread(): Worker {
+  return new Worker(new URL('./worker.ts', import.meta.url), { env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE } });
+}
+
+export interface WorkersParts {
+  readonly data: WorkerData;
+  readonly answers: Answers;
+  readonly crew: Crew;
+  readonly spare: SpareThreads;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly giveUp: (error: Error) => void;
+}
+
 /** Starts worker threads, replaces one that falls, and gives up when they keep falling. */
 export class Workers {
-  readonly #data: WorkerData;
-  readonly #answers: Answers;
-  readonly #crew: Crew;
-  readonly #log: Logger;
-  readonly #clock: Clock;
-  readonly #giveUp: (error: Error) => void;
+  readonly #parts: WorkersParts;
   readonly #running = new Map<Worker, Peer>();
   readonly #falls: number[] = [];
   #closing = false;
 
-  constructor(data: WorkerData, answers: Answers, crew: Crew, log: Logger, clock: Clock, giveUp: (error: Error) => void) {
-    this.#data = data;
-    this.#answers = answers;
-    this.#crew = crew;
-    this.#log = log;
-    this.#clock = clock;
-    this.#giveUp = giveUp;
+  constructor(parts: WorkersParts) {
+    this.#parts = parts;
   }
 
   /** Resolves when all of them listen. */
@@ -127,11 +158,9 @@ export class Workers {
   }
 
   async #startOne(): Promise<void> {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData: this.#data,
-      env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
-    });
-    const asked = peer(worker, this.#answers);
+    const { data, answers, crew, spare } = this.#parts;
+    const worker = spare.take();
+    const asked = peer(worker, answers);
     this.#running.set(worker, asked);
     let reason = new Error('a worker thread ended');
     worker.on('error', (error) => {
@@ -139,21 +168,22 @@ export class Workers {
     });
     worker.on('exit', () => {
       this.#running.delete(worker);
-      this.#crew.peers.delete(asked);
+      crew.peers.delete(asked);
       asked.abandon(new Failure(503, 'ServiceUnavailable', 'The service is shutting down.', { cause: reason }));
       if (!this.#closing && listens) this.#fell(reason);
     });
     let listens = false;
-    await asked.ask('listen', undefined);
+    await asked.ask('listen', data);
     listens = true;
-    this.#crew.peers.add(asked);
+    crew.peers.add(asked);
   }
 
   #fell(reason: Error): void {
-    const now = this.#clock.now();
+    const { clock, log, giveUp } = this.#parts;
+    const now = clock.now();
     this.#falls.push(now);
-    this.#log.error({ err: reason }, 'a worker thread fell and is replaced');
-    if (this.#falls.filter((at) => now - at < FALL_WINDOW).length > FALLS_ALLOWED) this.#giveUp(reason);
-    else this.#startOne().catch((error: Error) => this.#giveUp(error));
+    log.error({ err: reason }, 'a worker thread fell and is replaced');
+    if (this.#falls.filter((at) => now - at < FALL_WINDOW).length > FALLS_ALLOWED) giveUp(reason);
+    else this.#startOne().catch((error: Error) => giveUp(error));
   }
 }

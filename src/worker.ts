@@ -1,6 +1,6 @@
 // One worker thread: a whole door with the rooms behind it, reading through its own connection. Whatever may write is asked of the main thread.
 
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { pino } from 'pino';
 import { openEvents } from './audit/event.ts';
 import { auditFolder } from './audit/folder.ts';
@@ -18,7 +18,7 @@ import { openEvidence } from './crypto/evidence.ts';
 import { openCryptoModule } from './crypto/openssl-module.ts';
 import { RootKeys } from './crypto/root-keys.ts';
 import type { Leaf } from './door/certificate-authority.ts';
-import { type Door, openDoor } from './door/door.ts';
+import { openDoor } from './door/door.ts';
 import { doorMetrics } from './door/metrics.ts';
 import { certificates } from './door/tls.ts';
 import { type KnownSigner, openSigners, rememberedSigners, type SignerFor } from './hsm/evidence/signers.ts';
@@ -26,26 +26,89 @@ import { HSMS_TAG } from './hsm/pool.ts';
 import type { KeySetOf } from './identity/issuers/key-sets.ts';
 import { openOutsideIssuers } from './identity/issuers/outside-token.ts';
 import { tokenVerifier } from './identity/verify-token.ts';
-import { buildRooms, freeKeys } from './rooms.ts';
+import { buildRooms, freeKeys, type HouseParts } from './rooms.ts';
 import { openReader } from './store/open.ts';
 import type { WorkerData } from './worker-crew.ts';
 
-// The main thread starts this file with a port and with just this data.
 if (parentPort === null) throw new Error('worker.ts is started by worker-crew.ts');
-const data = workerData as WorkerData;
 
-const clock = sharedClock(data.clockOffset);
-const versions = new Versions(data.versions);
-const log = pino({ level: data.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
-const { read, close: closeReader } = await openReader(data);
-const crypto = openCryptoModule({ rootKey: new RootKeys(data.rootKeys) });
+interface Opened {
+  /** Binds the port. */
+  listen(): Promise<void>;
+  forget(tags: readonly Tag[]): void;
+  close(): Promise<void>;
+}
+
 const metrics = doorMetrics();
-const { urls, tenantId, region, hosts, hostsGiven, reusePort } = data;
-const addresses = hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
-let door: Door | undefined;
+let opened: Opened | undefined;
+
+// The thread loads its files before the main one knows what it will need; everything comes with `listen`.
+const main = peer(parentPort, {
+  listen: async (data: WorkerData) => {
+    opened = await open(data);
+    await opened.listen();
+  },
+  committed: async (tags: readonly Tag[]) => opened?.forget(tags),
+  metrics: async () => metrics.snapshot(),
+  close: async () => opened?.close(),
+});
+
+async function open(data: WorkerData): Promise<Opened> {
+  const { urls, tenantId, region, hosts, hostsGiven, reusePort, auditGate, dataFolder } = data;
+  const clock = sharedClock(data.clockOffset);
+  const versions = new Versions(data.versions);
+  const log = pino({ level: data.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+  const { read, close: closeReader } = await openReader(data);
+  const crypto = openCryptoModule({ rootKey: new RootKeys(data.rootKeys) });
+  const addresses = hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
+  const signerFor: SignerFor = (asked) => main.ask('signer', asked) as Promise<KnownSigner>;
+  const signers = openSigners(openEvidence(crypto, systemClock), rememberedSigners(signerFor, versions, systemClock));
+  const issuerKeys = openIssuerKeys(jsonOverHttps(data.attestation), clock);
+  // One thread fetches the keys of outside issuers for all.
+  const keySetOf: KeySetOf = (issuer, kid) => main.ask('issuerKeys', { issuer, kid }) as ReturnType<KeySetOf>;
+  const outside = openOutsideIssuers({ issuers: data.issuers, keySetOf, clock, versions });
+  const records = auditGate === undefined ? undefined : recordsReader(auditFolder(dataFolder), data.node, new Gate(auditGate));
+  const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId, region, issuerKeys, signers, outside, records };
+  const door = openDoor({
+    rooms: buildRooms(parts),
+    verifyToken: tokenVerifier(parts),
+    recorder: recorderFor(parts, auditGate),
+    write: (request) => main.ask('write', request),
+    urls,
+    tenantId,
+    version: VERSION,
+    clock,
+    versions,
+    log,
+    metrics,
+    addresses,
+    trustedProxies: data.trustedProxies,
+    inFlight: data.inFlight,
+  });
+  const leaf = (names: readonly string[]): Promise<Leaf> => main.ask('leaf', names) as Promise<Leaf>;
+  return {
+    listen: () =>
+      door.listen({
+        certificates: certificates(leaf, urls.domain, addresses, systemClock),
+        hosts,
+        port: urls.port,
+        reusePort,
+        absent: hostsGiven ? undefined : (host) => log.debug({ host }, 'this machine does not have that loopback address'),
+      }),
+    forget: (tags) => freeKeys(crypto, tags),
+    close: async () => {
+      await door.close();
+      await closeReader();
+      crypto.close();
+    },
+  };
+}
 
 /** Calls that change something are recorded by the main thread, with their change; all others go there in batches. */
-function recorder({ auditGate }: WorkerData): Recorder {
+function recorderFor(
+  { read, versions, clock, tenantId }: Pick<HouseParts, 'read' | 'versions' | 'clock'> & { readonly tenantId: string },
+  auditGate: SharedArrayBuffer | undefined,
+): Recorder {
   if (auditGate === undefined) return noRecorder;
   return openRecorder({
     events: openEvents({ tenantId, clock, placeAt: openPlaces(read, versions, HSMS_TAG) }),
@@ -53,49 +116,3 @@ function recorder({ auditGate }: WorkerData): Recorder {
     hand: (events) => main.ask('record', events),
   });
 }
-
-/** One thread fetches the keys of outside issuers for all. */
-const keySetOf: KeySetOf = (issuer, kid) => main.ask('issuerKeys', { issuer, kid }) as ReturnType<KeySetOf>;
-
-const main = peer(parentPort, {
-  listen: async () => {
-    const signerFor: SignerFor = (asked) => main.ask('signer', asked) as Promise<KnownSigner>;
-    const signers = openSigners(openEvidence(crypto, systemClock), rememberedSigners(signerFor, versions, systemClock));
-    const issuerKeys = openIssuerKeys(jsonOverHttps(data.attestation), clock);
-    const outside = openOutsideIssuers({ issuers: data.issuers, keySetOf, clock, versions });
-    const { auditGate, dataFolder } = data;
-    const records = auditGate === undefined ? undefined : recordsReader(auditFolder(dataFolder), data.node, new Gate(auditGate));
-    const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId, region, issuerKeys, signers, outside, records };
-    door = openDoor({
-      rooms: buildRooms(parts),
-      verifyToken: tokenVerifier(parts),
-      recorder: recorder(data),
-      write: (request) => main.ask('write', request),
-      urls,
-      tenantId,
-      version: VERSION,
-      clock,
-      versions,
-      log,
-      metrics,
-      addresses,
-      trustedProxies: data.trustedProxies,
-      inFlight: data.inFlight,
-    });
-    const leaf = (names: readonly string[]): Promise<Leaf> => main.ask('leaf', names) as Promise<Leaf>;
-    await door.listen({
-      certificates: certificates(leaf, urls.domain, addresses, systemClock),
-      hosts,
-      port: urls.port,
-      reusePort,
-      absent: hostsGiven ? undefined : (host) => log.debug({ host }, 'this machine does not have that loopback address'),
-    });
-  },
-  committed: async (tags: readonly Tag[]) => freeKeys(crypto, tags),
-  metrics: () => metrics.snapshot(),
-  close: async () => {
-    await door?.close();
-    await closeReader();
-    crypto.close();
-  },
-});

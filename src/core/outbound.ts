@@ -2,12 +2,12 @@
 // followed elsewhere, bounded in time and size. What is looked at is the address that is connected to, so a name that changes its mind gains nothing.
 
 import { lookup as lookUp } from 'node:dns';
-import { request as plainRequest } from 'node:http';
 import { Agent, request as secureRequest } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { Readable, Transform } from 'node:stream';
 import { rootCertificates } from 'node:tls';
 import ipaddr from 'ipaddr.js';
+import { request as plainRequest } from './node-http.ts';
 
 /** What the operator allowed. */
 export interface OutboundRules {

@@ -1,8 +1,9 @@
 // What an operation returned, or threw, becomes an answer; and an answer becomes the bytes of a response. Knows the dialects' tables and no room.
 
-import { type ServerResponse, STATUS_CODES } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { seconds, systemClock } from '../core/clock.ts';
 import { Failure } from '../core/failure.ts';
+import { STATUS_CODES } from '../core/node-http.ts';
 import { isReply } from '../core/reply.ts';
 import type { Admitted } from '../core/route.ts';
 import type { Habits } from './dialects.ts';

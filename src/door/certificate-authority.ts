@@ -9,6 +9,7 @@ import { getCACertificates, rootCertificates } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
 import { type Lifetime, loadX509, serialNumber, validity } from '../core/x509.ts';
+import { leafFile } from './kept-leaf.ts';
 
 const KEY_FILE = 'ca-key.pem';
 const CERTIFICATE_FILE = 'ca.pem';
@@ -38,8 +39,8 @@ export interface Authority {
   readonly caBundleFile: string;
   /** A certificate for these DNS names and IP addresses: the same until `renewAt`, then a new one with a new key. */
   leaf(names: readonly string[]): Promise<Leaf>;
-  /** What `caBundleFile` has: the public authorities that this machine trusts, and ours. PEM. */
-  caBundle(): string;
+  /** Brings `caBundleFile` up to date: ours, and the public authorities that this machine trusts now. PEM. */
+  refreshBundle(): Promise<void>;
 }
 
 /**
@@ -59,24 +60,46 @@ export async function openAuthority(dataDir: string, clock: Clock): Promise<Auth
     await writeWhole(keyFile, key.export({ type: 'pkcs8', format: 'pem' }), 0o600);
     await writeWhole(caFile, certificate.toString(), 0o644);
   }
-  const bundle = bundleWith(certificate);
-  await writeWhole(caBundleFile, bundle, 0o644);
+  const bundled = await readIfThere(caBundleFile);
+  if (bundled?.startsWith(certificate.toString().trim()) !== true) await writeWhole(caBundleFile, bundleWith(certificate), 0o644);
 
-  const leaves = new LRUCache<string, { readonly renewAt: number; readonly made: Promise<Leaf> }>({ max: MAX_LEAVES });
+  async function refreshBundle(): Promise<void> {
+    const bundle = bundleWith(certificate);
+    if ((await readIfThere(caBundleFile)) !== bundle) await writeWhole(caBundleFile, bundle, 0o644);
+  }
+
+  const file = leafFile(dataDir, certificate, { read: readIfThere, write: (path, text) => writeWhole(path, text, 0o600) });
+  /** Only the fixed names are several, and only their leaf is kept: whoever connects chooses the other names. */
+  async function keptOrNew(names: readonly string[], make: () => Promise<Leaf>): Promise<Leaf> {
+    if (names.length < 2) return make();
+    const kept = await file.read(names);
+    if (kept !== undefined && clock.now() < kept.renewAt) return kept;
+    const made = await make();
+    await file.write(names, made);
+    return made;
+  }
+
+  const leaves = new LRUCache<string, { renewAt: number; readonly made: Promise<Leaf> }>({ max: MAX_LEAVES });
   async function leaf(names: readonly string[]): Promise<Leaf> {
     const place = names.join(' ');
     const known = leaves.get(place);
     if (known !== undefined && clock.now() < known.renewAt) return known.made;
     const lifetime = validity(clock, LEAF_DAYS, certificate.validToDate);
     const renewAt = Math.min(clock.now() + RENEWAL_DAYS * DAY, lifetime.notAfter.getTime());
-    const made = issueLeaf(names, key, certificate, lifetime).then((issued) => ({ ...issued, renewAt }));
+    const made = keptOrNew(names, async () => ({ ...(await issueLeaf(names, key, certificate, lifetime)), renewAt }));
     const entry = { renewAt, made };
     leaves.set(place, entry);
-    made.catch(() => leaves.peek(place) === entry && leaves.delete(place));
+    made.then(
+      // One that was kept is older.
+      (leaf) => {
+        entry.renewAt = leaf.renewAt;
+      },
+      () => leaves.peek(place) === entry && leaves.delete(place),
+    );
     return made;
   }
 
-  return { certificate: certificate.toString(), caFile, caBundleFile, leaf, caBundle: () => bundle };
+  return { certificate: certificate.toString(), caFile, caBundleFile, leaf, refreshBundle };
 }
 
 /** The two files of an authority, PEM. */

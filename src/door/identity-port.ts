@@ -2,12 +2,13 @@
 // questions and answers as HTTP; who may be whom is decided elsewhere. A page in a browser on this machine gets nothing: it cannot set the headers that are
 // asked for, and one that had a name of its own point here would come with a Host that is none of ours.
 
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type CallFacts, decisionOn, type Outcome, type Recorder, reasonOf } from '../core/audit.ts';
 import { anonymous, type Caller } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/failure.ts';
 import type { AnswerIdentity, IdentityQuestion } from '../core/managed-identity.ts';
+import { createServer } from '../core/node-http.ts';
 import { type LoopbackPort, listenOnLoopback } from './loopback.ts';
 import { requestIds } from './request-id.ts';
 

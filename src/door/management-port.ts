@@ -1,7 +1,7 @@
 // Health, readiness and metrics over plain HTTP on a loopback port of their own. Tells nothing about principals and keys, and
 // of HSMs the names of those whose backups are watched.
 
-import { createServer } from 'node:http';
+import { createServer } from '../core/node-http.ts';
 import { type LoopbackPort, listenOnLoopback } from './loopback.ts';
 
 export interface ManagementAnswers {

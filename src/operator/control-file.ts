@@ -1,9 +1,9 @@
 // The note that a service leaves in its data folder from the moment it can be told something, sealed or not, and how its owner tells it.
 
 import { readFile, rm } from 'node:fs/promises';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { request } from '../core/node-http.ts';
 
 const ControlFile = v.object({ version: v.literal(1), pid: v.number(), socket: v.string() });
 

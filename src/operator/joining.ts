@@ -2,12 +2,12 @@
 // an argument, which everybody on the machine can see while the start lasts, a variable, or a line of stdin.
 
 import { X509Certificate } from 'node:crypto';
-import { request } from 'node:http';
 import { connect, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import * as v from 'valibot';
 import type { Config } from '../config.ts';
 import { toBase64url } from '../core/encoding.ts';
+import { request } from '../core/node-http.ts';
 import { beginJoin, type Joined } from '../crypto/join-exchange.ts';
 import { keepRootKey, readRootKeyFile } from '../crypto/root-key.ts';
 import { rootKeyId } from '../crypto/root-keys.ts';

@@ -30,7 +30,7 @@ const AUDIT_FILES = /^[\w.-]+\.(?:jsonl|pem)$/;
 /** What a data folder has besides, and why it is not in a snapshot. */
 export const NOT_IN_IT: readonly string[] = [
   'root.key, unless it was asked for: whoever has it and the snapshot has every key',
-  'connection.json, ca-bundle.pem and attestation-root.pem: every start writes them anew',
+  'connection.json, ca-bundle.pem, server-certificate.json and attestation-root.pem: a start writes them anew',
   'session.json: sign in again',
   'strongroom.schema-N.db: copies from before an upgrade',
   'files that settings point to elsewhere: trusted issuers, audit sinks, backups',

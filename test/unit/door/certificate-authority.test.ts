@@ -135,7 +135,7 @@ test('a TLS client that trusts the authority connects by name and by address, an
   const leaf = await authority.leaf(['hsm1.managedhsm.localhost', '127.0.0.1']);
   assert.equal(await handshake(leaf, authority.certificate, 'hsm1.managedhsm.localhost'), 'authorized');
   assert.equal(await handshake(leaf, authority.certificate, '127.0.0.1'), 'authorized');
-  assert.equal(await handshake(leaf, authority.caBundle(), 'hsm1.managedhsm.localhost'), 'authorized');
+  assert.equal(await handshake(leaf, readFileSync(authority.caBundleFile, 'utf8'), 'hsm1.managedhsm.localhost'), 'authorized');
   assert.equal(await handshake(leaf, authority.certificate, 'hsm2.managedhsm.localhost'), 'ERR_TLS_CERT_ALTNAME_INVALID');
   const other = await openAuthority(newFolder(), at(NOW));
   assert.match(await handshake(leaf, other.certificate, 'hsm1.managedhsm.localhost'), /SELF_SIGNED|UNABLE_TO/);
@@ -155,6 +155,24 @@ test('a leaf for a name is made once, also when many ask at the same time, and a
   assert.equal(renewed.cert, same.cert);
   assert.ok(renewed.renewAt > now);
   assert.ok(new X509Certificate(first.cert).validToDate.getTime() > now);
+});
+
+test('the leaf of the fixed names is kept from start to start; one that is over, changed or of another authority is made anew', async () => {
+  const folder = newFolder();
+  const names = ['localhost', '127.0.0.1'];
+  const first = await (await openAuthority(folder, at(NOW))).leaf(names);
+  const file = join(folder, 'server-certificate.json');
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  assert.deepEqual(await (await openAuthority(folder, at(NOW + DAY))).leaf(names), first);
+  assert.notEqual((await (await openAuthority(folder, at(first.renewAt))).leaf(names)).cert, first.cert);
+  const foreign = await (await openAuthority(newFolder(), at(NOW))).leaf(names);
+  const otherKey = { ...first, key: foreign.key };
+  for (const text of ['', '{', '[]', 'null', ...[foreign, otherKey].map((leaf) => JSON.stringify({ names, ...leaf }))]) {
+    writeFileSync(file, text);
+    const made = await (await openAuthority(folder, at(NOW))).leaf(names);
+    assert.equal(await handshake(made, (await openAuthority(folder, at(NOW))).certificate, 'localhost'), 'authorized', text);
+  }
+  assert.notEqual((await (await openAuthority(folder, at(NOW))).leaf(['localhost', '::1'])).cert, first.cert);
 });
 
 test('no leaf lives longer than the authority', async () => {
@@ -190,11 +208,13 @@ test('two folders have two authorities with two names', async () => {
   assert.notEqual(new X509Certificate(other.certificate).subject, new X509Certificate(authority.certificate).subject);
 });
 
-test('the bundle has our authority and the public ones, and the file says the same', () => {
-  const bundle = authority.caBundle();
+test('the bundle has our authority and the public ones, and is brought up to date', async () => {
+  const bundle = readFileSync(authority.caBundleFile, 'utf8');
   const certificates = bundle.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   assert.ok(certificates.length > 1);
-  assert.ok(bundle.includes(authority.certificate.trim()));
+  assert.ok(bundle.startsWith(authority.certificate.trim()));
+  writeFileSync(authority.caBundleFile, `${authority.certificate.trim()}\nthe public ones of long ago\n`);
+  await authority.refreshBundle();
   assert.equal(readFileSync(authority.caBundleFile, 'utf8'), bundle);
 });
 
