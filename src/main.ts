@@ -287,7 +287,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       reusePort: config.workers > 1 || sealedDoor !== undefined,
       logLevel: config.logLevel,
     };
-    const answers = answersFor(rooms, house, authority, signerFor, audit, keySets);
+    const answers = answersFor(rooms, house, authority, signerFor, audit, keySets, () => health.state() === 'ready');
     const workers = new Workers({ data, answers, crew, spare, log, clock, giveUp: fallen.resolve });
     try {
       await workers.start(config.workers);

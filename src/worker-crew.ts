@@ -70,9 +70,11 @@ export function answersFor(
   signerFor: SignerFor,
   audit: Audit | undefined,
   keySets: KeySets,
+  isReady: () => boolean,
 ): Answers {
   const habitsOf = dialects({ urls, tenantId, version: VERSION });
   return {
+    isReady: async () => isReady(),
     leaf: (names: readonly string[]) => authority.leaf(names),
     signer: (asked: AskedSigner) => signerFor(asked),
     issuerKeys: ({ issuer, kid }: { readonly issuer: string; readonly kid: string }) => keySets.keySetOf(issuer, kid),

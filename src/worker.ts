@@ -74,6 +74,7 @@ async function open(data: WorkerData): Promise<Opened> {
     verifyToken: tokenVerifier(parts),
     recorder: recorderFor(parts, auditGate),
     write: (request) => main.ask('write', request),
+    isReady: async () => (await main.ask('isReady', undefined)) === true,
     urls,
     tenantId,
     version: VERSION,

@@ -12,6 +12,8 @@ export const CACHE = join(root, 'node_modules/.cache/strongroom');
 /** The release whose traffic the tests have seen; a newer one is tried by changing this line. */
 const AZURE_CLI = '2.91.0';
 
+const HAPROXY = '/usr/sbin/haproxy';
+
 export interface Missing {
   readonly missing: string;
 }
@@ -28,6 +30,13 @@ export interface AzureCli extends Program {
 export async function openssl(): Promise<Program | Missing> {
   const path = (await onPath('openssl')) ?? ((await aptInstall('openssl')) ? await onPath('openssl') : undefined);
   return path === undefined ? { missing: 'the openssl command is not installed and apt could not install it' } : { path };
+}
+
+export async function haproxy(): Promise<Program | Missing> {
+  // Debian keeps it where only root's path leads.
+  const found = async (): Promise<string | undefined> => (await onPath('haproxy')) ?? ((await exists(HAPROXY)) ? HAPROXY : undefined);
+  const path = (await found()) ?? ((await aptInstall('haproxy')) ? await found() : undefined);
+  return path === undefined ? { missing: 'HAProxy is not installed and apt could not install it' } : { path };
 }
 
 /** The folder with initdb and postgres: Debian keeps them off the path, one folder for each version. */

@@ -19,6 +19,7 @@ import type { Incoming, Send } from './incoming.ts';
 import { type Listener, openListener } from './listener.ts';
 import type { DoorMetrics } from './metrics.ts';
 import { openPasses, type Pass, passKey } from './passes.ts';
+import { type AskReady, isReadinessCheck, readinessPage } from './readiness.ts';
 import { factsOf, isRecorded, pathOf, UNKNOWN_OPERATION } from './recording.ts';
 import { requestIds } from './request-id.ts';
 import { type Finding, type Found, openRouter } from './router.ts';
@@ -47,6 +48,8 @@ export interface DoorOptions {
   readonly inFlight: number;
   /** The one answer of a door that nobody may pass now; `login` when a token was asked for. */
   readonly closedFor?: (login: boolean) => Failure;
+  /** For load balancers; left out, they are told to go elsewhere. */
+  readonly isReady?: AskReady;
 }
 
 /** A request for a row that may write, on its way to the thread that has the writer. */
@@ -131,6 +134,7 @@ export function openDoor(options: DoorOptions): Door {
   const nextId = requestIds(clock);
   const router = openRouter<Located>();
   const passes = openPasses<Located>(options.versions, clock);
+  const checked = readinessPage(options.isReady ?? (async () => false));
   const lanes = new Map<string, Lane>();
   const laneOf = (name: string): Lane => {
     const lane = lanes.get(name) ?? { busy: 0 };
@@ -151,6 +155,8 @@ export function openDoor(options: DoorOptions): Door {
   async function serve(request: Incoming, send: Send): Promise<void> {
     const arrival = arrivalOf(request.headers.host);
     if (arrival.place === 'hsm') overrideMethod(request);
+    // Whatever name the checker uses, if any; an HSM has addresses of its own.
+    else if (isReadinessCheck(request)) return send(await checked());
     const { method, url } = request;
     const address = addressOf(request);
     const { epoch } = options.versions;

@@ -24,11 +24,16 @@ export function story(...hsms: readonly string[]): Chapter {
 
 /** The same with flags of `start`, which may take something to be ready first. */
 export function storyWith(flags: () => Promise<readonly string[]>, ...hsms: readonly string[]): Chapter {
+  return storyOf(async () => startService(await flags()), ...hsms);
+}
+
+/** The same of a service that is started in a way of its own. */
+export function storyOf(start: () => Promise<Service>, ...hsms: readonly string[]): Chapter {
   let stage: Stage | string = 'not begun';
   let failed = false;
 
   before(async () => {
-    stage = await setStage(await flags(), hsms);
+    stage = await setStage(start, hsms);
   });
   after(async () => {
     if (typeof stage === 'string') return;
@@ -59,11 +64,11 @@ export async function useRecipe(on: Stage): Promise<void> {
 }
 
 /** The stage, or why there is none. */
-async function setStage(flags: readonly string[], hsms: readonly string[]): Promise<Stage | string> {
+async function setStage(start: () => Promise<Service>, hsms: readonly string[]): Promise<Stage | string> {
   const [cli, certificates] = [await azureCli(), await openssl()];
   if ('missing' in cli) return cli.missing;
   if ('missing' in certificates) return certificates.missing;
-  const service = await startService(flags);
+  const service = await start();
   const names = await resolving(
     hsms.map((name) => hsmHost(service.connection, name)),
     service.folder,

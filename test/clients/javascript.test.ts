@@ -3,15 +3,16 @@
 
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
-import { readFile, symlink, writeFile } from 'node:fs/promises';
+import { readFile, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { openAttestationAuthority } from '../attestation-authority.ts';
 import { resolving } from '../names.ts';
 import { decipheredKey, verifiedRelease } from '../unit/hsm/keys/at-the-target.ts';
 import { authorityKey, environment, policyData, token } from '../unit/hsm/keys/attested.ts';
+import { javascriptRecipe, tellWholeStory } from './javascript-recipe.ts';
 import { CLOSED, OPEN, setStage, toldToTheEnd } from './sdk.ts';
-import { bareEnvironment, hsmHost, run, startService } from './service.ts';
+import { hsmHost, startService } from './service.ts';
 
 test('the JavaScript SDKs provision, activate, use, delete and purge a managed HSM with challenge verification on', async (t) => {
   const service = await startService();
@@ -20,18 +21,7 @@ test('the JavaScript SDKs provision, activate, use, delete and purge a managed H
   if ('missing' in names) return t.skip(names.missing);
   t.after(names.release);
 
-  const [environment, recipe] = await Promise.all([service.command('connect', 'env'), service.command('connect', 'js')]);
-  assert.equal(environment.status, 0, environment.stderr);
-  assert.equal(recipe.status, 0, recipe.stderr);
-  await writeFile(join(service.folder, 'env.sh'), environment.stdout, { mode: 0o600 });
-  await writeFile(join(service.folder, 'strongroom.mjs'), recipe.stdout);
-  await symlink(resolve(import.meta.dirname, '../../node_modules'), join(service.folder, 'node_modules'));
-
-  const story = [process.execPath, resolve(import.meta.dirname, 'javascript-story.ts'), join(service.folder, 'strongroom.mjs')];
-  const words = [...names.prefix, 'sh', '-c', '. ./env.sh && exec "$@"', 'sh', ...story];
-  const ended = await run(words, service.folder, bareEnvironment(service.folder));
-  assert.equal(ended.status, 0, `${ended.stdout}\n${ended.stderr}`);
-  assert.match(ended.stdout, /purge the HSM\nthe end\n$/);
+  await tellWholeStory(await javascriptRecipe(service, names.prefix));
 });
 
 test('the JavaScript SDK does everything with RSA, EC and symmetric keys, with challenge verification on', async (t) => {

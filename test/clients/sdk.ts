@@ -65,7 +65,8 @@ async function printed(service: Service, client: string): Promise<string> {
   return ended.stdout;
 }
 
-async function openHsms({ connection }: Service): Promise<void> {
+/** Both HSMs, active, and the roles. */
+export async function openHsms({ connection }: Pick<Service, 'connection'>): Promise<void> {
   const [application, user] = await Promise.all([signIn(connection), signIn(connection, 'user')]);
   await expected(200, 201)(application.arm('PUT', `/resourceGroups/${GROUP}`, { location: 'norwayeast' }));
   const custodians = ['one', 'two', 'three'].map((name) => jwk(makePair(name)));

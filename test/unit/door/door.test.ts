@@ -65,6 +65,9 @@ function roomOf(name: Room['name'], dialect: Room['dialect'], rows: readonly Row
 
 const Signing = v.object({ value: v.string(), count: v.optional(v.number('count is a number')) });
 
+/** What a load balancer is told: set by a test. */
+let isReady = true;
+
 /** Who is let in at the HSM: set by a test. */
 let closedTo: string | undefined;
 
@@ -144,6 +147,7 @@ before(async () => {
     addresses: [],
     trustedProxies: ['127.0.0.1'],
     inFlight: 1000,
+    isReady: async () => isReady,
   });
   await door.listen({
     certificates: certificates(authority.leaf, 'localhost', [], systemClock),
@@ -357,6 +361,19 @@ test('where verbs are blocked, a POST may name the one it stands for', async () 
     method: 'PUT',
   });
   assert.equal((await ask('POST', '/keys/k', { token: GOOD, headers: { 'x-http-method': 'DELETE' } })).status, 204);
+});
+
+test('a load balancer learns whether this node is ready, by whichever name it asks, and nothing else', async () => {
+  for (const host of ['localhost', '127.0.0.1', 'evil.example']) {
+    const got = await ask('GET', '/readyz', { host });
+    assert.deepEqual([got.status, got.text, got.headers['cache-control']], [200, 'ready\n', 'no-store'], host);
+  }
+  isReady = false;
+  // One answer serves whoever else asks for a moment.
+  while ((await ask('GET', '/readyz', { host: 'localhost' })).status === 200);
+  assert.equal((await ask('GET', '/readyz', { host: 'localhost' })).text, 'not ready\n');
+  isReady = true;
+  assert.equal((await ask('GET', '/readyz')).status, 401, 'an HSM has addresses of its own');
 });
 
 test('a host that is not ours is refused whatever it asks', async () => {
