@@ -29,7 +29,7 @@ const LONGEST_TEXT = 512;
 /** Makes the events of one thread. */
 export interface Events {
   /** The event of a call as JSON text in one line; undefined when it has none of its own: it was no decision, or one refusal too many. */
-  of(facts: CallFacts, outcome: Outcome): Promise<string | undefined>;
+  of(facts: CallFacts, outcome: Outcome): Promise<string | undefined> | string | undefined;
   /** Events that count what had none of its own, once their minute is over. */
   overdue(): readonly string[];
 }
@@ -44,9 +44,11 @@ export interface EventsParts {
 export function openEvents({ tenantId, clock, placeAt }: EventsParts): Events {
   const flood = openFlood();
   return {
-    of: async (facts, outcome) => {
+    of: (facts, outcome) => {
       if (isNoDecision(outcome) || !flood.admits(facts, outcome)) return undefined;
-      return eventText(tenantId, facts, outcome, facts.room === 'hsm' ? await placeAt(facts.host) : undefined);
+      const place = facts.room === 'hsm' ? placeAt(facts.host) : undefined;
+      if (place instanceof Promise) return place.then((found) => eventText(tenantId, facts, outcome, found));
+      return eventText(tenantId, facts, outcome, place);
     },
     overdue: () => {
       const now = clock.now();

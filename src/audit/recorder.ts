@@ -78,9 +78,10 @@ export function openRecorder({ events, gate, hand }: RecorderParts): Recorder {
 
   return {
     prove: () => gate.prove(),
-    record: async (facts, outcome) => {
-      const event = await events.of(facts, outcome);
-      if (event !== undefined) await add(event);
+    record: (facts, outcome) => {
+      const event = events.of(facts, outcome);
+      if (event instanceof Promise) return event.then((text) => (text === undefined ? undefined : add(text)));
+      return event === undefined ? Promise.resolve() : add(event);
     },
   };
 }

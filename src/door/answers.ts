@@ -11,8 +11,11 @@ import type { Answer, Exchange } from './exchange.ts';
 import type { Incoming } from './incoming.ts';
 
 export function answerOf(result: unknown, { headers: own }: Admitted, exchange: Exchange, habits: Habits): Answer {
-  const headers = { ...habits.headers(exchange), ...habits.successHeaders(exchange), ...own };
-  if (!isReply(result)) return { status: 200, headers: { ...headers, 'content-type': habits.contentType }, body: JSON.stringify(result) };
+  const headers = Object.assign(habits.headers(exchange), habits.successHeaders(exchange), own);
+  if (!isReply(result)) {
+    headers['content-type'] = habits.contentType;
+    return { status: 200, headers, body: JSON.stringify(result) };
+  }
   const { status, body, contentType } = result;
   Object.assign(headers, result.headers);
   if (body === undefined) return { status, headers, body: undefined };
@@ -66,7 +69,7 @@ function date(): string {
   return dateText;
 }
 
-/** The facts of a request that the dialects write down. */
+/** The facts of a request that the dialects write down. What only some of them ask for is looked up when they do. */
 export function exchangeOf(
   { method, headers }: Incoming,
   passage: Pick<Exchange, 'requestId' | 'address' | 'origin' | 'now'> & { readonly began: number },
@@ -79,9 +82,15 @@ export function exchangeOf(
     origin,
     latency: performance.now() - began,
     now,
-    clientRequestId: echoed(headers['x-ms-client-request-id'] ?? headers['client-request-id']),
-    correlationId: echoed(headers['x-ms-correlation-request-id']),
-    wantsClientRequestId: String(headers['x-ms-return-client-request-id']).toLowerCase() === 'true',
+    get clientRequestId() {
+      return echoed(headers['x-ms-client-request-id'] ?? headers['client-request-id']);
+    },
+    get correlationId() {
+      return echoed(headers['x-ms-correlation-request-id']);
+    },
+    get wantsClientRequestId() {
+      return String(headers['x-ms-return-client-request-id']).toLowerCase() === 'true';
+    },
   };
 }
 

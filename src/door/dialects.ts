@@ -53,12 +53,15 @@ function keyvault({ urls, tenantId, version }: Place): Habits {
     'x-content-type-options': 'nosniff',
     'x-frame-options': 'SAMEORIGIN',
   };
-  const headers = ({ requestId, latency, method }: Exchange): Record<string, string> => ({
-    ...common,
-    'x-ms-request-id': requestId,
-    'x-ms-server-latency': String(Math.round(latency)),
-    ...(method === 'GET' ? { 'x-ms-build-version': version } : {}),
-  });
+  const headers = ({ requestId, latency, method }: Exchange): Record<string, string> => {
+    const own: Record<string, string> = {
+      ...common,
+      'x-ms-request-id': requestId,
+      'x-ms-server-latency': String(Math.round(latency)),
+    };
+    if (method === 'GET') own['x-ms-build-version'] = version;
+    return own;
+  };
   const envelope = ({ code, message, inner, members }: Failure, { requestId }: Exchange): unknown => ({
     error: {
       code,

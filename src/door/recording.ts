@@ -51,8 +51,15 @@ export function factsOf(raw: Incoming, recorded: Recorded): CallFacts {
   };
 }
 
+/** As nearly all of them are: no letter outside of ASCII, nothing encoded. */
+const PLAIN_PATH = /^[\w/.~-]*/;
+const PLAIN_NAME = /^[\w.~-]{1,256}$/;
+
 /** Up to whatever may be a query, in whichever disguise: a query may hold what is no record's business. */
 export function pathOf(url: string): string {
+  const [path = ''] = PLAIN_PATH.exec(url) ?? [];
+  const next = url[path.length];
+  if (next === undefined || next === '?') return path;
   return url.replace(/(?:\?|#|;|&|%3f|%23|%3b|%26).*$/is, '');
 }
 
@@ -64,5 +71,5 @@ function plainNames(named: Readonly<Record<string, string>>): Readonly<Record<st
 }
 
 function isPlain(name: string): boolean {
-  return /^[^?#;&=%\s\p{Cc}\p{Cf}]{1,256}$/u.test(name);
+  return PLAIN_NAME.test(name) || /^[^?#;&=%\s\p{Cc}\p{Cf}]{1,256}$/u.test(name);
 }
