@@ -10,11 +10,20 @@ import type { Habits } from './dialects.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import type { Incoming } from './incoming.ts';
 
+/** A result that is text already. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 export function answerOf(result: unknown, { headers: own }: Admitted, exchange: Exchange, habits: Habits): Answer {
   const headers = Object.assign(habits.headers(exchange), habits.successHeaders(exchange), own);
   if (!isReply(result)) {
     headers['content-type'] = habits.contentType;
-    return { status: 200, headers, body: JSON.stringify(result) };
+    return { status: 200, headers, body: result instanceof JsonText ? result.text : JSON.stringify(result) };
   }
   const { status, body, contentType } = result;
   Object.assign(headers, result.headers);

@@ -7,9 +7,10 @@ import { type Audience, anonymous, type Caller, type VerifyToken } from '../core
 import type { Clock } from '../core/clock.ts';
 import type { Versions } from '../core/coherence.ts';
 import { Failure } from '../core/failure.ts';
+import { isReply } from '../core/reply.ts';
 import type { Admitted, Room, ServedRow, Visit } from '../core/route.ts';
 import type { Urls } from '../core/urls.ts';
-import { answerOf, echoed, exchangeOf, failureAnswer, failureOf } from './answers.ts';
+import { answerOf, echoed, exchangeOf, failureAnswer, failureOf, JsonText } from './answers.ts';
 import { clientAddresses } from './client-address.ts';
 import { type Address, type Carried, parse, parseAddress, readBody } from './decode.ts';
 import { dialects, type Habits, type Refusal } from './dialects.ts';
@@ -231,9 +232,20 @@ export function openDoor(options: DoorOptions): Door {
       return { answer: answerOf(result, admitted, exchange(passage), habits), reason: undefined };
     }
     const address = pass?.address ?? parseAddress(served, visit, found.query, habits);
-    if (pass === undefined) keepPass(passage, found, admitted, address);
-    const result = await admitted.run({ ...visit, ...address, body: parse(served.shapes.body, body, habits) });
+    const kept = pass ?? keepPass(passage, found, admitted, address);
+    const run = (): unknown => admitted.run({ ...visit, ...address, body: parse(served.shapes.body, body, habits) });
+    const result = served.steady && kept !== undefined ? await steadyText(kept, run) : await run();
     return { answer: answerOf(result, admitted, exchange(passage), habits), reason: undefined };
+  }
+
+  /** Written once, for as long as the pass holds. A result that has more to it than its value is given as it is. */
+  async function steadyText(pass: Pass<Located>, run: () => unknown): Promise<unknown> {
+    if (pass.text === undefined) {
+      const result = await run();
+      if (isReply(result)) return result;
+      pass.text = JSON.stringify(result);
+    }
+    return new JsonText(pass.text);
   }
 
   function visitOf({ caller, arrival, address, requestId, request }: Passage, { target, named, query }: Found<Located>): Visit {
@@ -250,9 +262,16 @@ export function openDoor(options: DoorOptions): Door {
   }
 
   /** Only what a token was asked for, and one whose end is known. */
-  function keepPass({ passKey: key, caller, epoch, until }: Passage, found: Found<Located>, admitted: Admitted, address: Address): void {
-    if (key === undefined || caller.kind === 'anonymous' || until === 0) return;
-    passes.keep(key, { found, caller, admitted, address, until, epoch });
+  function keepPass(
+    { passKey: key, caller, epoch, until }: Passage,
+    found: Found<Located>,
+    admitted: Admitted,
+    address: Address,
+  ): Pass<Located> | undefined {
+    if (key === undefined || caller.kind === 'anonymous' || until === 0) return undefined;
+    const pass = { found, caller, admitted, address, until, epoch };
+    passes.keep(key, pass);
+    return pass;
   }
 
   /** To the thread that has the writer, which records the call with its change. */

@@ -18,6 +18,8 @@ export interface Pass<Target> {
   readonly address: Address;
   /** Of the caller's token, in milliseconds since 1970. */
   readonly until: number;
+  /** The answer's text, where the row is steady and has been asked. */
+  text?: string;
   /** Of all commits, from before anything was asked. */
   readonly epoch: number;
 }

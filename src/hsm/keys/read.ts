@@ -13,6 +13,7 @@ import { type Page, PageQuery, pageOf, startOf } from './paging.ts';
 export const getKey = operation(
   { path: VersionPath, query: v.unknown(), body: v.unknown() },
   async ({ hsm, keys }: ActiveReads, { path, apiVersion }) => keyBundle(hsm, await keys.find(hsm, path.name, path.version), apiVersion),
+  { steady: true },
 );
 
 export const listKeys = operation(

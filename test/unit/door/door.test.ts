@@ -42,9 +42,11 @@ function row(
   action: string,
   run: (call: unknown) => unknown,
   body: v.GenericSchema = v.unknown(),
+  steady = false,
 ): Row<string, object, object, undefined> {
   const shapes = { path: v.record(v.string(), v.string()), query: v.record(v.string(), v.string()), body };
-  return { mode: 'read', method, path, action, guard: undefined, operation: operation(shapes, (_world: object, call) => run(call)) };
+  const made = operation(shapes, (_world: object, call) => run(call), { steady });
+  return { mode: 'read', method, path, action, guard: undefined, operation: made };
 }
 
 function roomOf(name: Room['name'], dialect: Room['dialect'], rows: readonly Row<string, object, object, undefined>[]): Room {
@@ -67,6 +69,11 @@ const Signing = v.object({ value: v.string(), count: v.optional(v.number('count 
 
 /** What a load balancer is told: set by a test. */
 let isReady = true;
+/** How often the steady row was asked. */
+let steadyRuns = 0;
+/** A token whose end is known. */
+const LASTING = 'lasting';
+const versions = new Versions(Versions.allocate());
 
 /** Who is let in at the HSM: set by a test. */
 let closedTo: string | undefined;
@@ -90,6 +97,7 @@ const rooms: readonly Room[] = [
       row('PUT', '/keys/:name', 'keys/import/action', () => ({ method: 'PUT' })),
       row('DELETE', '/keys/:name', 'keys/delete', () => nothing()),
       { ...row('POST', '/write', 'keys/create', () => ({})), mode: 'write' },
+      row('GET', '/steady', 'keys/read/action', () => ({ run: ++steadyRuns }), v.unknown(), true),
     ]),
     gate,
   },
@@ -127,11 +135,15 @@ before(async () => {
   authority = await openAuthority(folder, systemClock);
   urls = urlsFor('localhost', await freePort());
   door = openDoor({
-    versions: new Versions(Versions.allocate()),
+    versions,
     rooms,
     verifyToken: async (token, audience) =>
-      token === GOOD || token === `${GOOD}-${audience}`
-        ? { valid: true, caller: { kind: 'application', tenantId: TENANT, objectId: 'o', clientId: 'c', groups: [] } }
+      token === GOOD || token === LASTING || token === `${GOOD}-${audience}`
+        ? {
+            valid: true,
+            caller: { kind: 'application', tenantId: TENANT, objectId: 'o', clientId: 'c', groups: [] },
+            ...(token === LASTING ? { until: systemClock.now() + 3_600_000 } : {}),
+          }
         : { valid: false, description: 'The token has expired.' },
     recorder,
     write: async (asked) => {
@@ -501,4 +513,28 @@ test('what cannot be recorded is refused: before it runs when that is known, and
     assert.doesNotMatch(got.text, /seen/);
   }
   assert.equal((await ask('GET', '/keys/k', { token: GOOD })).status, 200);
+});
+
+test('what was proven of a caller is not asked again until something is committed, and every call is recorded all the same', async () => {
+  const before = visits.length;
+  const { made } = await recordsOf(async () => {
+    for (const name of ['a', 'b', 'a']) await ask('GET', `/keys/${name}`, { token: LASTING });
+    return ask('GET', '/keys/a', { token: LASTING });
+  });
+  assert.equal(visits.length - before, 2);
+  assert.deepEqual(
+    made.map(({ facts, outcome }) => [facts.scope, facts.caller.kind, outcome.decision]),
+    ['a', 'b', 'a', 'a'].map((name) => [`/keys/${name}`, 'application', 'allowed']),
+  );
+  versions.touch('anything');
+  assert.equal((await ask('GET', '/keys/a', { token: LASTING })).status, 200);
+  assert.equal(visits.length - before, 3);
+});
+
+test('a steady answer is written once until something is committed', async () => {
+  const texts: string[] = [];
+  for (let i = 0; i < 3; i += 1) texts.push((await ask('GET', '/steady', { token: LASTING })).text);
+  versions.touch('anything');
+  texts.push((await ask('GET', '/steady', { token: LASTING })).text);
+  assert.deepEqual(texts, ['{"run":1}', '{"run":1}', '{"run":1}', '{"run":2}']);
 });
