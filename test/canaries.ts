@@ -23,11 +23,16 @@ const PIECE = 4 << 20;
 const OVERLAP = 8192;
 
 /** The names of the canaries that are in the file. */
-export async function foundIn(file: string, canaries: readonly Canary[]): Promise<readonly string[]> {
+export function foundIn(file: string, canaries: readonly Canary[]): Promise<readonly string[]> {
+  return foundAmong(createReadStream(file, { highWaterMark: PIECE }) as AsyncIterable<Buffer>, canaries);
+}
+
+/** The same in pieces that follow each other. */
+export async function foundAmong(pieces: AsyncIterable<Buffer>, canaries: readonly Canary[]): Promise<readonly string[]> {
   const sought = canaries.map((canary) => ({ name: canary.name, forms: forms(canary) }));
   const found = new Set<string>();
   let before: Buffer = Buffer.alloc(0);
-  for await (const piece of createReadStream(file, { highWaterMark: PIECE }) as AsyncIterable<Buffer>) {
+  for await (const piece of pieces) {
     const bytes = Buffer.concat([before, piece]);
     for (const { name, forms: all } of sought) if (all.some((form) => bytes.includes(form))) found.add(name);
     before = bytes.subarray(-OVERLAP);

@@ -69,13 +69,19 @@ async function placeFor(dataFolder: string): Promise<{ readonly socket: string; 
 async function answer(request: IncomingMessage, commands: Commands): Promise<unknown> {
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://control');
   const command = commands.get(pathname.slice(1));
-  if (request.method !== 'POST' || command === undefined) throw new Error(`the service knows no command '${pathname.slice(1)}' now`);
+  if (request.method !== 'POST' || command === undefined) throw new Error(unknown(pathname.slice(1), commands));
   const body = await bodyOf(request);
   try {
     return await command({ options: searchParams, body });
   } finally {
     body.fill(0);
   }
+}
+
+/** While the service is sealed there is one thing that it can be told. */
+function unknown(command: string, commands: Commands): string {
+  if (!commands.has('unseal')) return `the service knows no command '${command}' now`;
+  return 'the service is sealed, and can do nothing else before it is given the passphrase of its root key: ./strongroom unseal';
 }
 
 async function bodyOf(request: IncomingMessage): Promise<Buffer> {

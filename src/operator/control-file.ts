@@ -36,6 +36,18 @@ export async function tellService(
 ): Promise<unknown> {
   const socketPath = await socketOf(dataFolder);
   const path = `/${command}?${new URLSearchParams(options)}`;
+  try {
+    return await told(socketPath, path, body, dataFolder);
+  } finally {
+    // The body may be a passphrase, and the service's HTTP parser reads into a buffer that it keeps: what comes next takes its place there.
+    if (body.length > 0) await told(socketPath, '/forget', Buffer.alloc(body.length + OVERWRITTEN), dataFolder).catch(() => undefined);
+  }
+}
+
+/** More than the heads of two requests differ by. */
+const OVERWRITTEN = 1024;
+
+function told(socketPath: string, path: string, body: Uint8Array, dataFolder: string): Promise<unknown> {
   return new Promise((done, failed) => {
     const asked = request({ socketPath, path, method: 'POST', headers: { 'content-length': body.length } }, (response) => {
       let text = '';

@@ -80,6 +80,10 @@ async function take(target: string, { config, from, withRootKey }: Given, progra
     );
   await refuseForgottenStore(config);
   if (!databaseExists(dataFolder)) throw new UsageError(`there is no service in '${dataFolder}'`);
+  // Before anything is written: a service that runs and cannot mark a snapshot now says why.
+  await tellService(dataFolder, 'snapshot/marks').catch((failure: unknown) => {
+    if (!(failure instanceof NotRunning)) throw failure;
+  });
   const marks = async (text: string): Promise<Record<string, string>> => {
     try {
       return (await tellService(dataFolder, 'snapshot/marks', {}, Buffer.from(text))) as Record<string, string>;

@@ -72,13 +72,16 @@ export async function signIn(connection: ConnectionFile, who: 'application' | 'u
 const loopback: LookupFunction = (_name, options, done) =>
   options.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4);
 
-function ask(ca: Buffer, method: string, url: string, headers: Readonly<Record<string, string>>, body?: string): Promise<Answer> {
+/** One request, as it is. */
+export function ask(ca: Buffer, method: string, url: string, headers: Readonly<Record<string, string>>, body?: string): Promise<Answer> {
   return new Promise((done, failed) => {
     const call = request(url, { method, ca, headers, agent: false, lookup: loopback }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (piece: string) => (text += piece));
       response.on('error', failed).on('end', () => {
-        done({ status: response.statusCode ?? 0, headers: response.headers, json: text === '' ? {} : Object(JSON.parse(text)) });
+        // A challenge is the word OK, whatever its type says.
+        const json = text === '' ? {} : text.startsWith('{') ? Object(JSON.parse(text)) : { text };
+        done({ status: response.statusCode ?? 0, headers: response.headers, json });
       });
     });
     call.on('error', failed).end(body);

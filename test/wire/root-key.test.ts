@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -195,6 +195,15 @@ suite('a service whose root key is locked', () => {
     child = started;
     const [line] = await once(started.stdout, 'data');
     assert.equal(String(line), `ready ${join(folder, 'connection.json')}\n`);
+    started.kill('SIGTERM');
+    assert.deepEqual(await once(started, 'exit'), [0, null]);
+  });
+
+  test('says what to do when it is asked for a snapshot while it is sealed, and nothing of one is there', async () => {
+    const started = await startSealed();
+    const refused = await command(folder, 'snapshot', join(folder, 'copy'));
+    assert.deepEqual([refused.status, /the service is sealed.*\.\/strongroom unseal/.test(refused.stderr)], [1, true], refused.stderr);
+    assert.equal(existsSync(join(folder, 'copy')), false);
     started.kill('SIGTERM');
     assert.deepEqual(await once(started, 'exit'), [0, null]);
   });
