@@ -18,8 +18,8 @@ export const CLI = resolve(import.meta.dirname, '../src/cli.ts');
 export interface NodePlace {
   /** Under which each node has its folder. */
   readonly place: string;
-  /** The file of the root key. */
-  readonly rootKey: string;
+  /** The file of the root key; the first node makes one without. */
+  readonly rootKey?: string | undefined;
   /** Of the store. */
   readonly store: string;
   readonly port: number;
@@ -48,7 +48,8 @@ export async function startNode(
 ): Promise<Node> {
   const folder = join(place, name);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await copyFile(rootKey, join(folder, 'root.key'));
+  const own = join(folder, 'root.key');
+  if (rootKey !== undefined && rootKey !== own) await copyFile(rootKey, own);
   const management = await freePort();
   const words = ['start', '--data', folder, '--port', String(port), '--management-port', String(management), '--host', host];
   const child = spawn(process.execPath, [CLI, ...words, '--workers', '1', '--log-level', 'error', '--node', name, ...flags], {

@@ -41,21 +41,55 @@ export function postgresServer(): Promise<PostgresServer> {
 
 /** `settings`: more lines for postgresql.conf. */
 export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
+  const password = randomBytes(12).toString('base64url');
+  return newServer(password, settings, ({ path, account, folder, data }) => {
+    const passwordFile = join(folder, 'password');
+    writeFileSync(passwordFile, password, { mode: 0o600 });
+    if (account.uid !== undefined) chownSync(passwordFile, account.uid, account.gid ?? 0);
+    execFileSync(
+      join(path, 'initdb'),
+      ['-D', data, '-U', 'owner', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`, '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'],
+      { ...account, stdio: ['ignore', 'ignore', 'pipe'], cwd: folder },
+    );
+  });
+}
+
+/** A server that follows this one, for which from now on every commit waits. It is promoted with `select pg_promote()`. */
+export async function startStandby(primary: PostgresServer): Promise<PostgresServer> {
+  const { password } = primary;
+  const standby = await newServer(password, [], ({ path, account, folder, data }) =>
+    execFileSync(
+      join(path, 'pg_basebackup'),
+      ['-D', data, '-h', '127.0.0.1', '-p', String(primary.port), '-U', 'owner', '-R', '-X', 'stream', '-c', 'fast', '--no-sync'],
+      { ...account, env: { ...process.env, PGPASSWORD: password }, stdio: ['ignore', 'ignore', 'pipe'], cwd: folder },
+    ),
+  );
+  await primary.admin("alter system set synchronous_standby_names = '*'");
+  await primary.admin('select pg_reload_conf()');
+  for (;;) {
+    const [row] = await primary.admin("select count(*)::int as count from pg_stat_replication where sync_state = 'sync'");
+    if (row?.count === 1) return standby;
+    await new Promise((wake) => setTimeout(wake, 30));
+  }
+}
+
+interface Place {
+  /** Of the programs. */
+  readonly path: string;
+  readonly account: ReturnType<typeof accountWithoutRights>;
+  readonly folder: string;
+  readonly data: string;
+}
+
+async function newServer(password: string, settings: readonly string[], make: (place: Place) => unknown): Promise<PostgresServer> {
   if ('missing' in programs) throw new Error(programs.missing);
   const { path } = programs;
   const account = accountWithoutRights();
   const folder = mkdtempSync(join(tmpdir(), 'strongroom-postgres-'));
   const data = join(folder, 'data');
-  const password = randomBytes(12).toString('base64url');
   const port = await freePort();
-  const passwordFile = join(folder, 'password');
-  writeFileSync(passwordFile, password, { mode: 0o600 });
-  if (account.uid !== undefined) for (const made of [folder, passwordFile]) chownSync(made, account.uid, account.gid ?? 0);
-  execFileSync(
-    join(path, 'initdb'),
-    ['-D', data, '-U', 'owner', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`, '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'],
-    { ...account, stdio: ['ignore', 'ignore', 'pipe'], cwd: folder },
-  );
+  if (account.uid !== undefined) chownSync(folder, account.uid, account.gid ?? 0);
+  make({ path, account, folder, data });
   const lines = [
     `port = ${port}`,
     `unix_socket_directories = '${folder}'`,

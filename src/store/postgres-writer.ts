@@ -96,6 +96,13 @@ export function openPostgresWriter({ address, id, node, lost }: WriterParts): Po
     return client;
   }
 
+  async function begin(): Promise<Error | undefined> {
+    const { run } = await connected();
+    if (fence !== undefined) return beginFenced(run, fence);
+    await run(BEGIN);
+    return undefined;
+  }
+
   const exec = async (sql: string): Promise<void> => {
     await current().run(sql);
   };
@@ -146,9 +153,8 @@ export function openPostgresWriter({ address, id, node, lost }: WriterParts): Po
       fence = { name, session };
     },
     begin: async () => {
-      const { run } = await connected();
-      if (fence === undefined) return void (await run(BEGIN));
-      const shutOut = await beginFenced(run, fence);
+      // Nothing was done yet: a connection that ended while nobody used it is replaced.
+      const shutOut = await begin().catch((error: unknown) => (error instanceof StoreGone ? begin() : Promise.reject(error)));
       if (shutOut === undefined) return;
       lost?.(shutOut);
       throw shutOut;
