@@ -13,8 +13,9 @@ import { operations } from './operations.ts';
 import { scaling } from './scaling.ts';
 import type { Section, Settings } from './section.ts';
 import { start } from './start.ts';
+import { writes } from './writes.ts';
 
-const SECTIONS: readonly Section[] = [operations, azureTable, scaling, growth, audit, start];
+const SECTIONS: readonly Section[] = [operations, azureTable, scaling, growth, writes, audit, start];
 
 const root = resolve(import.meta.dirname, '..');
 const page = resolve(root, 'docs/performance.md');

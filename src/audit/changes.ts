@@ -16,7 +16,7 @@ import type { Ledger } from './ledger.ts';
 export interface ChangesParts {
   readonly store: Pick<Store, 'read' | 'write'>;
   readonly chain: string;
-  readonly ledger: Pick<Ledger, 'head' | 'append'>;
+  readonly ledger: Pick<Ledger, 'head' | 'append' | 'appendUnhurried'>;
   readonly gate: Gate;
   readonly clock: Clock;
   readonly events: Events;
@@ -100,7 +100,7 @@ export function openChanges({ store, chain, ledger, gate, clock, events }: Chang
   /** The change is on disk with its record, so nobody waits for the chain. */
   async function hand(id: string, event: string | undefined): Promise<void> {
     try {
-      if (event !== undefined) await ledger.append([event]);
+      if (event !== undefined) await ledger.appendUnhurried([event]);
       inChain.add(id);
     } catch {
       if (event !== undefined) owed.set(id, event);

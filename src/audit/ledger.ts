@@ -51,10 +51,15 @@ const RETRY_EVERY = 1000;
 /** A segment is closed after a day, full or not. */
 const LONGEST_SEGMENT = 86_400_000;
 const LARGEST_GROUP = 2000;
+/** Milliseconds that events may take for which nobody waits. */
+const UNHURRIED = 10;
 
 export class Ledger {
   readonly #parts: LedgerParts;
   readonly #waiting: Waiting[] = [];
+  /** For which nobody waits. */
+  readonly #unhurried: Waiting[] = [];
+  #unhurriedTimer: NodeJS.Timeout | undefined;
   readonly #listeners: (() => void)[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   #running: Promise<void> | undefined;
@@ -117,9 +122,30 @@ export class Ledger {
   append(events: readonly string[]): Promise<void> {
     if (events.length === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
+      this.#hurry();
       this.#waiting.push({ events, resolve, reject });
       this.#running ??= this.#drain();
     });
+  }
+
+  /**
+   * The same for events that are kept elsewhere meanwhile, and for which nobody waits: they share a sync with those of the next moment, instead of taking the
+   * disk from the next change. The order is kept: whatever is appended after them comes after them.
+   */
+  appendUnhurried(events: readonly string[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#unhurried.push({ events, resolve, reject });
+      this.#unhurriedTimer ??= setTimeout(() => {
+        this.#hurry();
+        if (this.#waiting.length > 0) this.#running ??= this.#drain();
+      }, UNHURRIED);
+    });
+  }
+
+  #hurry(): void {
+    clearTimeout(this.#unhurriedTimer);
+    this.#unhurriedTimer = undefined;
+    this.#waiting.push(...this.#unhurried.splice(0));
   }
 
   /** Begins the first segment, and takes the reserve without being waited for. What goes wrong closes the gate, and is tried again. */
@@ -141,6 +167,8 @@ export class Ledger {
   /** Writes what was accepted, and closes the segment with its signature. */
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#hurry();
+    if (this.#waiting.length > 0) this.#running ??= this.#drain();
     await this.#reserving;
     await this.#exclusively(() => this.#seal()).catch((error: unknown) => {
       this.#parts.log.error({ err: error }, 'the last segment of the audit could not be closed; the next start closes it');

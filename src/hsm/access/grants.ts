@@ -50,18 +50,22 @@ export async function loadGrants(
     .where('hsm_id', '=', hsmId);
   if (principals !== undefined) assignments = assignments.where('principal_id', 'in', principals);
   const rows = await assignments.execute();
-  // The sets of a role are made once, however many hold it.
-  const roles = new Map(
-    (await allRoles(read, hsmId)).map((role) => [
-      role.name,
-      { role, dataActions: new Set(actionsOf(role)), notDataActions: new Set(role.notDataActions) },
-    ]),
-  );
+  const isBuiltIn = rows.every(({ role_definition_id }) => BUILT_IN.has(role_definition_id));
+  const roles = isBuiltIn ? BUILT_IN : new Map([...BUILT_IN, ...(await customRoles(read, hsmId)).map(held)]);
   return rows.flatMap(({ name, principal_id, scope_key, role_definition_id }) => {
-    const held = roles.get(role_definition_id);
-    return held === undefined ? [] : [{ principalId: principal_id, scope: scope_key, ...held, assignment: name }];
+    const role = roles.get(role_definition_id);
+    return role === undefined ? [] : [{ principalId: principal_id, scope: scope_key, ...role, assignment: name }];
   });
 }
+
+type HeldRole = Pick<HeldGrant, 'role' | 'dataActions' | 'notDataActions'>;
+
+/** The sets of a role are made once, however many hold it. */
+function held(role: RoleDefinition): readonly [string, HeldRole] {
+  return [role.name, { role, dataActions: new Set(actionsOf(role)), notDataActions: new Set(role.notDataActions) }];
+}
+
+const BUILT_IN: ReadonlyMap<string, HeldRole> = new Map(BUILT_IN_ROLES.map(held));
 
 function byPrincipal(all: readonly Grant[]): Grants {
   const grants = new Map<string, Grant[]>();
@@ -75,6 +79,10 @@ function byPrincipal(all: readonly Grant[]): Grants {
 
 /** Built-in roles first, as the service lists them, then the HSM's own in the order in which they were made. */
 export async function allRoles(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<readonly RoleDefinition[]> {
+  return [...BUILT_IN_ROLES, ...(await customRoles(read, hsmId))];
+}
+
+async function customRoles(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<readonly RoleDefinition[]> {
   const rows = await read
     .selectFrom('role_definitions')
     .selectAll()
@@ -82,7 +90,7 @@ export async function allRoles(read: Pick<Reader, 'selectFrom'>, hsmId: string):
     .orderBy('created_at')
     .orderBy('name')
     .execute();
-  return [...BUILT_IN_ROLES, ...rows.map(customRole)];
+  return rows.map(customRole);
 }
 
 function customRole(row: {

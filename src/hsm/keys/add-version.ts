@@ -39,8 +39,8 @@ export function addVersion({ hsm, write, clock }: Pick<ActiveWrites, 'hsm' | 'wr
 
 /** Adds the version, and the key if this is its first. Throws Conflict when the name belongs to a deleted key. */
 export async function insertVersion(writer: Writer, hsm: Hsm, clock: Clock, version: NewVersion): Promise<KeyVersion> {
-  const name = await nameOf(writer, hsm, version.name);
-  const { count, last } = await versionsOf(writer, hsm, name);
+  const { name, isNew } = await nameOf(writer, hsm, version.name);
+  const { count, last } = isNew ? NO_VERSIONS : await versionsOf(writer, hsm, name);
   if (count >= VERSIONS) throw badParameter(`The key has ${VERSIONS} versions, which is the limit. Make a key with another name.`);
   const now = seconds(clock.now());
   const { made, attributes, tags, release, expiresAfter } = version;
@@ -64,12 +64,13 @@ export async function insertVersion(writer: Writer, hsm: Hsm, clock: Clock, vers
   };
   await writer.insertInto('key_versions').values(row).execute();
   writer.touch(keyTag(hsm.id, name));
-  await schedule(writer, hsm, name);
+  // A key that was not there has no policy.
+  if (!isNew) await schedule(writer, hsm, name);
   return keyVersionOf(hsm, name, row);
 }
 
 /** The key's own spelling of the name; makes the key when there is none. */
-async function nameOf(writer: Writer, hsm: Hsm, name: string): Promise<string> {
+async function nameOf(writer: Writer, hsm: Hsm, name: string): Promise<{ readonly name: string; readonly isNew: boolean }> {
   const known = await writer
     .selectFrom('keys')
     .select(['name', 'deleted_at'])
@@ -77,7 +78,7 @@ async function nameOf(writer: Writer, hsm: Hsm, name: string): Promise<string> {
     .where('name_key', '=', nameKey(name))
     .executeTakeFirst();
   if (known !== undefined && known.deleted_at !== null) throw deletedButRecoverable(known.name);
-  if (known !== undefined) return known.name;
+  if (known !== undefined) return { name: known.name, isNew: false };
   const { count } = await writer
     .selectFrom('keys')
     .select((of) => of.fn.countAll<number>().as('count'))
@@ -88,10 +89,18 @@ async function nameOf(writer: Writer, hsm: Hsm, name: string): Promise<string> {
     .insertInto('keys')
     .values({ hsm_id: hsm.id, name, name_key: nameKey(name), deleted_at: null, scheduled_purge_at: null })
     .execute();
-  return name;
+  return { name, isNew: true };
 }
 
-async function versionsOf(writer: Writer, hsm: Hsm, name: string): Promise<{ readonly count: number; readonly last: number }> {
+interface Versions {
+  readonly count: number;
+  /** The sequence of the latest. */
+  readonly last: number;
+}
+
+const NO_VERSIONS: Versions = { count: 0, last: 0 };
+
+async function versionsOf(writer: Writer, hsm: Hsm, name: string): Promise<Versions> {
   const found = await writer
     .selectFrom('key_versions')
     .select((of) => [of.fn.countAll<number>().as('count'), of.fn.max('sequence').as('last')])

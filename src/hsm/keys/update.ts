@@ -9,7 +9,7 @@ import { Attributes, isGiven, Tags } from './attributes.ts';
 import { keyBundle } from './bundles.ts';
 import { readVersion } from './cache.ts';
 import { isSecure, type KeyOp, KeyOps, keyOpsFor } from './key-ops.ts';
-import type { KeyVersion } from './key-version.ts';
+import { type KeyVersion, keyVersionOf } from './key-version.ts';
 import { keyAddress, keyTag, nameKey, VersionPath } from './names.ts';
 import { changedRelease, ReleasePolicyBody, termsOf } from './release-policy.ts';
 import { schedule } from './rotation-policy.ts';
@@ -25,17 +25,17 @@ export const updateKey = operation(
     write(async (writer) => {
       const key = await readVersion(writer, hsm, path.name, path.version);
       if (key === undefined) throw keyNotFound(keyAddress(hsm, path.name));
-      await writer
+      const changed = await writer
         .updateTable('key_versions')
         .set({ ...changesTo(crypto, key, body), updated: seconds(clock.now()) })
         .where('hsm_id', '=', hsm.id)
         .where('name_key', '=', nameKey(path.name))
         .where('version', '=', key.version)
-        .execute();
+        .returningAll()
+        .executeTakeFirstOrThrow();
       writer.touch(keyTag(hsm.id, path.name));
       await schedule(writer, hsm, path.name);
-      const changed = await readVersion(writer, hsm, path.name, key.version);
-      return keyBundle(hsm, changed ?? key, apiVersion);
+      return keyBundle(hsm, keyVersionOf(hsm, key.name, changed), apiVersion);
     }),
 );
 

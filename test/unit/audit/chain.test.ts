@@ -195,6 +195,35 @@ test('a chain signed anew with another key is found, since that key was not give
   assert.ok(stranger.problems.some(({ what }) => what.includes('key that is not given')));
 });
 
+test('records for which nobody waits share a sync, and stand before what is appended after them and before the end', async () => {
+  const own = await newBench();
+  const { ledger } = await own.open();
+  let appended = 0;
+  ledger.onAppend(() => {
+    appended += 1;
+  });
+  const unhurried = [1, 2, 3].map((number) => ledger.appendUnhurried([eventNumber(number)]));
+  await ledger.append([eventNumber(4)]);
+  assert.equal(appended, 1);
+  const alone = ledger.appendUnhurried([eventNumber(5)]);
+  await alone;
+  const last = ledger.appendUnhurried([eventNumber(6)]);
+  await ledger.close();
+  await Promise.all([...unhurried, last]);
+  const [file = ''] = await own.files();
+  const events = (await linesOf(file)).filter((line) => line.includes('"event"'));
+  assert.deepEqual(
+    events.map((line) => JSON.parse(line).seq),
+    [1, 2, 3, 4, 5, 6],
+  );
+  assert.deepEqual(
+    [1, 2, 3, 4, 5, 6].filter((number, index) => !events[index]?.includes(eventNumber(number).slice(1, -1))),
+    [],
+  );
+  assert.deepEqual((await own.verify()).problems, []);
+  await own.remove();
+});
+
 test('an end that was cut at a line of an open segment is found by what the store knows', async () => {
   const own = await newBench();
   const { ledger } = await own.open();

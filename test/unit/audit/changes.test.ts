@@ -62,13 +62,11 @@ async function opened(t: TestContext): Promise<Opened> {
 const events = openEvents({ tenantId: 'tenant', clock: systemClock, placeAt: () => undefined });
 
 function changesOver({ store, chain, ledger }: Opened, own: Pick<Store, 'read' | 'write'> = store) {
-  const writer = {
-    head: { sequence: 0, hash: '', segment: 1 },
-    append: async (lines: readonly string[]) => {
-      if (!ledger.works && lines.length > 0) throw auditUnavailable();
-      chain.push(...lines);
-    },
+  const append = async (lines: readonly string[]): Promise<void> => {
+    if (!ledger.works && lines.length > 0) throw auditUnavailable();
+    chain.push(...lines);
   };
+  const writer = { head: { sequence: 0, hash: '', segment: 1 }, append, appendUnhurried: append };
   return openChanges({ store: own, chain: CHAIN, ledger: writer, gate: new Gate(Gate.allocate()), clock: systemClock, events });
 }
 
