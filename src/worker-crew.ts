@@ -52,12 +52,26 @@ const FALLS_ALLOWED = 5;
 export interface Crew {
   readonly peers: Set<Peer>;
   readonly committed: ((tags: readonly Tag[]) => void)[];
+  /** What the threads are about to be told. */
+  untold?: Set<Tag> | undefined;
 }
+
+/** Milliseconds within which the memory of changed keys is freed on every thread. */
+const FREED_WITHIN = 10;
 
 export function tellOfCommit(crew: Crew, tags: readonly Tag[]): void {
   for (const listener of crew.committed) listener(tags);
-  // Caches look at the shared counters by themselves; this only frees memory, so nobody waits for it.
-  for (const worker of crew.peers) worker.ask('committed', tags).catch(() => undefined);
+  // Caches look at the shared counters by themselves; this only frees memory, so nobody waits for it. Waking a thread costs as much as a small change, so
+  // the commits of a moment are told together.
+  if (crew.untold === undefined) {
+    const untold = new Set<Tag>();
+    crew.untold = untold;
+    setTimeout(() => {
+      crew.untold = undefined;
+      for (const worker of crew.peers) worker.ask('committed', [...untold]).catch(() => undefined);
+    }, FREED_WITHIN).unref();
+  }
+  for (const tag of tags) crew.untold.add(tag);
 }
 
 type Answers = Parameters<typeof peer>[1];
