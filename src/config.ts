@@ -40,6 +40,8 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   /** Requests that one worker may have under way at once, in each part of the service. */
   readonly inFlight: number;
+  /** Milliseconds. */
+  readonly degradedFor: number;
   /** How attestation authorities of release policies are asked. */
   readonly attestation: OutboundRules;
   /** A file that names the outside issuers whose tokens are believed. */
@@ -106,6 +108,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   'identity-port':   { value: 'PORT',   environment: 'STRONGROOM_IDENTITY_PORT',   default: 'none',                 says: 'Managed identities for programs on this machine, over plain HTTP on 127.0.0.1 alone (docs/identity.md); 0 picks a free one.' },
   imds:              { value: 'IDENTITY', environment: 'STRONGROOM_IMDS',          default: 'none',                 says: 'A managed identity, by client id, object id or resource id, that EVERY program on this machine may use without a secret. Needs --identity-port; may be given more than once.', multiple: true },
   'in-flight':       { value: 'N',      environment: 'STRONGROOM_IN_FLIGHT',       default: '1000',                 says: 'Requests that one worker may have under way at once for keys, for roles, for subscriptions and so on, each by itself; more are answered 429.' },
+  degraded:          { value: 'SECONDS', environment: 'STRONGROOM_DEGRADED',       default: '0',                    says: 'For how long keys go on being used with what was last known of keys and roles when the database (--store) cannot be reached; the record says so. 0: not at all (docs/cluster.md).' },
   workers:           { value: 'N',      environment: 'STRONGROOM_WORKERS',         default: 'one for each core',    says: 'Threads that answer requests.' },
   'log-level':       { value: 'LEVEL',  environment: 'STRONGROOM_LOG_LEVEL',       default: 'info',                 says: `What the log on stderr has: ${LOG_LEVELS.join(', ')}.` },
   audit:             { value: 'on|off', environment: 'STRONGROOM_AUDIT',           default: 'on',                   says: 'Whether every call is recorded, and refused when it cannot be; off keeps no records and is for measurements alone.' },
@@ -154,6 +157,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     domain: domainOf(value('domain') ?? 'localhost'),
     trustedProxies: (values('trusted-proxy') ?? []).map(proxyOf),
     inFlight: inFlightOf(value('in-flight') ?? '1000'),
+    degradedFor: degradedOf(value('degraded') ?? '0'),
     attestation: {
       privateHosts: (values('attestation-private-host') ?? []).map((host) => host.trim().toLowerCase()),
       authorities: authoritiesIn('attestation-ca', value('attestation-ca')),
@@ -304,6 +308,10 @@ function workersOf(text: string | undefined): number {
 function inFlightOf(text: string): number {
   if (!/^[1-9]\d{0,5}$/.test(text)) throw new UsageError(`--in-flight ${text}: a number from 1 to 999999`);
   return Number(text);
+}
+
+function degradedOf(text: string): number {
+  return text === '0' ? 0 : secondsOf('degraded', text) * 1000;
 }
 
 function secondsOf(name: string, text: string): number {

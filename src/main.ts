@@ -31,7 +31,7 @@ import { type Authority, openAuthority } from './door/certificate-authority.ts';
 import { claimPort, portTaken } from './door/claim-port.ts';
 import { type Commands, openControlChannel } from './door/control-channel.ts';
 import type { LoopbackPort } from './door/loopback.ts';
-import { type ManagementAnswers, openManagementPort } from './door/management-port.ts';
+import { isServing, type ManagementAnswers, openManagementPort } from './door/management-port.ts';
 import { processMetrics } from './door/metrics.ts';
 import { anyJobUnderWay } from './hsm/backup/jobs.ts';
 import { openAuthorities, openSigners, signerMaker } from './hsm/evidence/signers.ts';
@@ -102,7 +102,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const clockOffset = options.clockOffset ?? newClockOffset();
   const clock = sharedClock(clockOffset);
   const sharedVersions = Versions.allocate();
-  const versions = new Versions(sharedVersions);
+  const versions = new Versions(sharedVersions, config.degradedFor);
 
   // Read before anything is made: a file with a mistake is a reason not to start.
   const issuers = config.issuersFile === undefined ? [] : readIssuers(config.issuersFile);
@@ -127,7 +127,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   const health: Pick<ManagementAnswers, 'state' | 'notes'> = {
     state: () => {
       if (state !== 'ready') return state;
-      if (!versions.areCurrent) return 'cut off';
+      if (!versions.areCurrent) return versions.areDegraded ? 'degraded' : 'cut off';
       return audit?.state.problem !== undefined ? 'unrecorded' : nodes?.isDrained === true ? 'drained' : 'ready';
     },
     notes: () => [
@@ -283,11 +283,12 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       hostsGiven: config.hostsGiven,
       trustedProxies: config.trustedProxies,
       inFlight: config.inFlight,
+      degradedFor: config.degradedFor,
       attestation: config.attestation,
       reusePort: config.workers > 1 || sealedDoor !== undefined,
       logLevel: config.logLevel,
     };
-    const answers = answersFor(rooms, house, authority, signerFor, audit, keySets, () => health.state() === 'ready');
+    const answers = answersFor(rooms, house, authority, signerFor, audit, keySets, () => isServing(health.state()));
     const workers = new Workers({ data, answers, crew, spare, log, clock, giveUp: fallen.resolve });
     try {
       await workers.start(config.workers);

@@ -43,10 +43,17 @@ export function sweepEvery({ house, charge, audit, keySets, backups, log }: Swee
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();
+  /** What each sweep failed with last: a store that is away for an hour is said once. */
+  const said = new Map<() => Promise<unknown>, string>();
   const surely = async (sweep: () => Promise<unknown>): Promise<void> => {
-    await sweep().catch((error: unknown) => {
-      if (!(error instanceof NotInCharge)) log.error({ err: error }, 'a sweep failed; it will be tried again');
-    });
+    try {
+      await sweep();
+      said.delete(sweep);
+    } catch (error) {
+      if (error instanceof NotInCharge || said.get(sweep) === String(error)) return;
+      said.set(sweep, String(error));
+      log.error({ err: error }, 'a sweep failed; it will be tried again, and said again when it fails with something else');
+    }
   };
   const round = async (): Promise<void> => {
     for (const sweep of own) await surely(sweep);

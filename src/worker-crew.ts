@@ -36,6 +36,7 @@ export interface WorkerData extends StorePlace {
   readonly hostsGiven: boolean;
   readonly trustedProxies: readonly string[];
   readonly inFlight: number;
+  readonly degradedFor: number;
   readonly attestation: OutboundRules;
   readonly issuers: readonly TrustedIssuer[];
   readonly reusePort: boolean;

@@ -56,7 +56,7 @@ const main = peer(parentPort, {
 async function open(data: WorkerData): Promise<Opened> {
   const { urls, tenantId, region, hosts, hostsGiven, reusePort, auditGate, dataFolder } = data;
   const clock = sharedClock(data.clockOffset);
-  const versions = new Versions(data.versions);
+  const versions = new Versions(data.versions, data.degradedFor);
   const log = pino({ level: data.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
   const { read, close: closeReader } = await openReader(data);
   const crypto = openCryptoModule({ rootKey: new RootKeys(data.rootKeys) });

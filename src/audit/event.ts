@@ -91,7 +91,7 @@ export function eventText(tenantId: string, facts: CallFacts, outcome: Outcome, 
 }
 
 function propertiesOf(facts: CallFacts, { decision }: Outcome, place: HsmPlace | undefined): string {
-  const { requestId, method, operation, action, scope, named, caller, subject } = facts;
+  const { requestId, method, operation, action, scope, named, caller, subject, degraded } = facts;
   const who = caller.kind === 'anonymous' ? '' : `,"caller":"${caller.objectId}","callerType":"${caller.kind}"`;
   const key = named.name === undefined || facts.room !== 'hsm' ? '' : `,"key":${quoted(cut(named.name))}`;
   const version = named.version === undefined || facts.room !== 'hsm' ? '' : `,"keyVersion":${quoted(cut(named.version))}`;
@@ -99,7 +99,7 @@ function propertiesOf(facts: CallFacts, { decision }: Outcome, place: HsmPlace |
   const tried = facts.room === 'hsm' && decision === 'not authenticated' ? `,"attempted":${quoted(operation)}` : '';
   return (
     `${place === undefined ? '' : `${place.properties},`}"requestId":"${requestId}","method":"${method}","decision":"${decision}",` +
-    `"action":${quoted(action)},"scope":${quoted(cut(scope))}${who}${about}${key}${version}${tried}`
+    `"action":${quoted(action)},"scope":${quoted(cut(scope))}${who}${about}${key}${version}${tried}${degraded === true ? ',"degraded":true' : ''}`
   );
 }
 

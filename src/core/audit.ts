@@ -42,6 +42,8 @@ export interface CallFacts {
   /** What the client calls this call, or the undertaking it belongs to. */
   readonly correlationId: string | undefined;
   readonly caller: Caller;
+  /** Decided by what was last known, because the store could not be reached. */
+  readonly degraded?: boolean;
   /** Object id of whoever a call is about that comes before anybody is known: the account of a sign-in. */
   readonly subject?: string | undefined;
 }

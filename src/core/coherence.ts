@@ -2,14 +2,18 @@
 // A commit raises the counters of the tags it touched, before its answer leaves; a cached value is good while the counter
 // that was read *before* the value was loaded has not moved. Two tags may share a counter; that costs a reload, never a stale answer.
 
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { LRUCache } from 'lru-cache';
 
 /** What a commit touched, for example `hsm:{id}`, `access:{id}`, `key:{id}/{name}`, `principal:{id}`. */
 export type Tag = string;
 
 const SLOTS = 4096;
-/** Behind the counters: whether the caches are held at all, and until when. */
+/** Behind the counters: whether the caches are held at all (and whether for good), and until when. */
 const HELD = SLOTS;
+const FREE = 0;
+const TIMED = 1;
+const SHUT = 2;
 const UNTIL = SLOTS + 1;
 /** Goes up with every touch of any tag. */
 const EPOCH = SLOTS + 2;
@@ -20,11 +24,17 @@ export function monotonic(): number {
   return (seconds * 1000 + Math.floor(nanoseconds / 1e6)) | 0;
 }
 
+/** Set for what may be answered from what was known when the store was last heard of. */
+const degraded = new AsyncLocalStorage<true>();
+
 export class Versions {
   readonly #counters: Int32Array;
+  readonly #degradedFor: number;
 
-  constructor(shared: SharedArrayBuffer) {
+  /** `degradedFor`: milliseconds behind the end of what is current in which `degraded` still serves; the operator's choice. */
+  constructor(shared: SharedArrayBuffer, degradedFor = 0) {
     this.#counters = new Int32Array(shared);
+    this.#degradedFor = degradedFor;
   }
 
   static allocate(): SharedArrayBuffer {
@@ -57,12 +67,40 @@ export class Versions {
    */
   holdUntil(moment: number): void {
     Atomics.store(this.#counters, UNTIL, moment | 0);
-    Atomics.store(this.#counters, HELD, 1);
+    Atomics.store(this.#counters, HELD, TIMED);
+  }
+
+  /** Nothing that is cached may be served any more. */
+  shut(): void {
+    Atomics.store(this.#counters, HELD, SHUT);
   }
 
   /** Whether caches may be served now. */
   get areCurrent(): boolean {
-    return Atomics.load(this.#counters, HELD) === 0 || ((Atomics.load(this.#counters, UNTIL) - monotonic()) | 0) > 0;
+    const held = Atomics.load(this.#counters, HELD);
+    return held === FREE || (held === TIMED && this.#overFor < 0);
+  }
+
+  /** Whether they are not current, for no longer than the operator allows. */
+  get areDegraded(): boolean {
+    if (this.#degradedFor === 0 || Atomics.load(this.#counters, HELD) !== TIMED) return false;
+    const over = this.#overFor;
+    return over >= 0 && over < this.#degradedFor;
+  }
+
+  /** Runs the job, and whatever it waits for, with what was cached before: as long as `areDegraded` holds. */
+  degraded<Result>(job: () => Result): Result {
+    return degraded.run(true, job);
+  }
+
+  /** Whether a cache may serve whoever asks now. */
+  get mayServe(): boolean {
+    return this.areCurrent || (degraded.getStore() === true && this.areDegraded);
+  }
+
+  /** Milliseconds since the caches ceased to be current; negative before. */
+  get #overFor(): number {
+    return (monotonic() - Atomics.load(this.#counters, UNTIL)) | 0;
   }
 }
 
@@ -92,7 +130,7 @@ export class CoherentCache<Value> {
   peek(key: string, tag: Tag): Value | undefined {
     const entry = this.#entries.get(key);
     // What was kept may still be right when this node hears again, so it stays.
-    if (entry === undefined || !this.#versions.areCurrent) return undefined;
+    if (entry === undefined || !this.#versions.mayServe) return undefined;
     if (entry.version === this.#versions.of(tag)) return entry.value;
     this.#entries.delete(key);
     return undefined;

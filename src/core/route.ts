@@ -45,6 +45,8 @@ export interface Operation<World> {
   readonly shapes: Shapes;
   /** Its answer to the same call stays the same until something is committed: it reads the store and nothing else, not even the time. */
   readonly steady: boolean;
+  /** Goes on with what was last known, where the operator allows that, while the store cannot be reached: it only uses a key. */
+  readonly whenDegraded: boolean;
   run(world: World, call: Call<unknown, unknown, unknown>): unknown;
 }
 
@@ -52,11 +54,12 @@ export interface Operation<World> {
 export function operation<World, P extends GenericSchema, Q extends GenericSchema, B extends GenericSchema>(
   shapes: { readonly path: P; readonly query: Q; readonly body: B },
   run: (world: World, call: Call<InferOutput<P>, InferOutput<Q>, InferOutput<B>>) => unknown,
-  { steady = false }: { readonly steady?: boolean } = {},
+  { steady = false, whenDegraded = false }: { readonly steady?: boolean; readonly whenDegraded?: boolean } = {},
 ): Operation<World> {
   return {
     shapes,
     steady,
+    whenDegraded,
     // The door has parsed the call with these very shapes; this is where the parsed types are taken up again.
     run: (world, call) => run(world, call as Call<InferOutput<P>, InferOutput<Q>, InferOutput<B>>),
   };
@@ -108,6 +111,7 @@ export interface ServedRow {
   readonly anonymous: boolean;
   readonly shapes: Shapes;
   readonly steady: boolean;
+  readonly whenDegraded: boolean;
   /** What the audit record calls it, and when it is recorded. */
   readonly audit: RowAudit;
   /** Throws unless the visitor may do this here and now; returns the call bound to its world. */
@@ -140,6 +144,7 @@ export function serveRows<Action, ReadWorld, WriteWorld, Guard>(
     anonymous: (row.action as unknown) === 'anonymous',
     shapes: row.operation.shapes,
     steady: row.operation.steady,
+    whenDegraded: row.operation.whenDegraded,
     audit: admission.audit(row),
     admit: async (visit) => {
       if (row.mode === 'read') return bound(row.operation, await admission.read(row, visit), admission);

@@ -88,6 +88,8 @@ interface Passage {
   /** Where it can be kept what is proven now. */
   readonly passKey: string | undefined;
   readonly epoch: number;
+  /** Whether what was last known has to do, because the store cannot be reached. */
+  readonly degraded: boolean;
   /** Until when the caller's token lasts, in milliseconds since 1970; 0 when that is not known. */
   until: number;
   /** Whether the call's record has been made, or tried. */
@@ -176,12 +178,14 @@ export function openDoor(options: DoorOptions): Door {
       passKey: key,
       epoch,
       until: 0,
+      degraded: typeof found !== 'string' && found.target.served.whenDegraded && options.versions.areDegraded,
       recorded: false,
       caller: anonymous,
       visit: undefined,
       admitted: false,
     };
-    leave(passage, send, await recorded(passage, await outcomeOf(passage, found)));
+    const served = async (): Promise<Outcome> => recorded(passage, await outcomeOf(passage, found));
+    leave(passage, send, await (passage.degraded ? options.versions.degraded(served) : served()));
   }
 
   async function outcomeOf(passage: Passage, found: Finding<Located>): Promise<Outcome> {

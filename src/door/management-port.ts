@@ -4,13 +4,20 @@
 import { createServer } from '../core/node-http.ts';
 import { type LoopbackPort, listenOnLoopback } from './loopback.ts';
 
+export type State = 'starting' | 'sealed' | 'ready' | 'cut off' | 'degraded' | 'unrecorded' | 'drained' | 'stopping';
+
+/** Whether requests may be sent here. */
+export function isServing(state: State): boolean {
+  return state === 'ready' || state === 'degraded';
+}
+
 export interface ManagementAnswers {
   /**
    * `ready` when requests are being served now and more may come; `sealed` when the service waits for the passphrase of its root key; `cut off` while it does
-   * not hear of a database that it shares; `unrecorded` while operations are refused because they could not be recorded; `drained` while the operator
+   * not hear of a database that it shares; `degraded` as long as it uses keys all the same, because the operator allows that; `unrecorded` while operations are refused because they could not be recorded; `drained` while the operator
    * wants requests to go elsewhere.
    */
-  state(): 'starting' | 'sealed' | 'ready' | 'cut off' | 'unrecorded' | 'drained' | 'stopping';
+  state(): State;
   /** What is no reason to send requests elsewhere and should be looked at, a line each. */
   notes(): readonly string[];
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
@@ -36,7 +43,7 @@ const PAGES: ReadonlyMap<string, Read> = new Map<string, Read>([
 function readiness(answers: ManagementAnswers): Page {
   const state = answers.state();
   const first = state === 'starting' || state === 'stopping' ? 'not ready' : state;
-  return { status: state === 'ready' ? 200 : 503, type: TEXT, text: [first, ...answers.notes()].map((line) => `${line}\n`).join('') };
+  return { status: isServing(state) ? 200 : 503, type: TEXT, text: [first, ...answers.notes()].map((line) => `${line}\n`).join('') };
 }
 
 /** Listens on 127.0.0.1; rejects when the port is taken. Port 0 picks a free one. */

@@ -26,10 +26,11 @@ export interface Recorded {
   readonly correlationId: string | undefined;
   readonly caller: Caller;
   readonly visit: Visit | undefined;
+  readonly degraded: boolean;
 }
 
 export function factsOf(raw: Incoming, recorded: Recorded): CallFacts {
-  const { requestId, time, room, audit, url, arrival, address, correlationId, caller, visit } = recorded;
+  const { requestId, time, room, audit, url, arrival, address, correlationId, caller, visit, degraded } = recorded;
   const named = plainNames(visit?.path ?? {});
   return {
     requestId,
@@ -48,6 +49,7 @@ export function factsOf(raw: Incoming, recorded: Recorded): CallFacts {
     client: raw.headers['user-agent'],
     correlationId,
     caller,
+    ...(degraded ? { degraded } : {}),
   };
 }
 

@@ -82,7 +82,7 @@ export async function followChanges({ address, node, versions, committed, beat, 
     } catch (error) {
       if (!(error instanceof ShutOut)) return;
       isShutOut = true;
-      versions.holdUntil(now);
+      versions.shut();
       lost?.(error);
     }
   }

@@ -20,34 +20,45 @@ const EncryptBody = v.object({
 
 /** Whatever the operation's name, the algorithm says how. */
 export const encrypt = (named: 'encrypt' | 'wrapKey') =>
-  operation({ path: VersionPath, query: v.unknown(), body: EncryptBody }, async (world: ActiveReads, { path, body }) => {
-    const { crypto } = world;
-    const key = await usableKey(world, path, named);
-    const algorithm = crypto.algorithm(body.alg, named, key.atRest.material);
-    checkAad(algorithm, body.aad);
-    const { value, iv, tag } = crypto.encrypt(key.atRest, algorithm, body.value, { iv: body.iv ?? undefined, aad: body.aad ?? undefined });
-    return {
-      ...(tag !== undefined && body.aad ? { aad: toBase64url(body.aad) } : {}),
-      alg: body.alg,
-      ...(iv === undefined ? {} : { iv: toBase64url(iv) }),
-      kid: key.kid,
-      ...(tag === undefined ? {} : { tag: toBase64url(tag) }),
-      value: toBase64url(value),
-    };
-  });
+  operation(
+    { path: VersionPath, query: v.unknown(), body: EncryptBody },
+    async (world: ActiveReads, { path, body }) => {
+      const { crypto } = world;
+      const key = await usableKey(world, path, named);
+      const algorithm = crypto.algorithm(body.alg, named, key.atRest.material);
+      checkAad(algorithm, body.aad);
+      const { value, iv, tag } = crypto.encrypt(key.atRest, algorithm, body.value, {
+        iv: body.iv ?? undefined,
+        aad: body.aad ?? undefined,
+      });
+      return {
+        ...(tag !== undefined && body.aad ? { aad: toBase64url(body.aad) } : {}),
+        alg: body.alg,
+        ...(iv === undefined ? {} : { iv: toBase64url(iv) }),
+        kid: key.kid,
+        ...(tag === undefined ? {} : { tag: toBase64url(tag) }),
+        value: toBase64url(value),
+      };
+    },
+    { whenDegraded: true },
+  );
 
 export const decrypt = (named: 'decrypt' | 'unwrapKey') =>
-  operation({ path: VersionPath, query: v.unknown(), body: EncryptBody }, async (world: ActiveReads, { path, body }) => {
-    const { crypto } = world;
-    const key = await usableKey(world, path, named);
-    const algorithm = crypto.algorithm(body.alg, named, key.atRest.material);
-    checkAad(algorithm, body.aad);
-    const parameters = { iv: body.iv ?? undefined, aad: body.aad ?? undefined, tag: body.tag ?? undefined };
-    const plain = crypto.decrypt(key.atRest, algorithm, body.value, parameters);
-    const answer = { alg: body.alg, kid: key.kid, value: toBase64url(plain) };
-    plain.fill(0);
-    return answer;
-  });
+  operation(
+    { path: VersionPath, query: v.unknown(), body: EncryptBody },
+    async (world: ActiveReads, { path, body }) => {
+      const { crypto } = world;
+      const key = await usableKey(world, path, named);
+      const algorithm = crypto.algorithm(body.alg, named, key.atRest.material);
+      checkAad(algorithm, body.aad);
+      const parameters = { iv: body.iv ?? undefined, aad: body.aad ?? undefined, tag: body.tag ?? undefined };
+      const plain = crypto.decrypt(key.atRest, algorithm, body.value, parameters);
+      const answer = { alg: body.alg, kid: key.kid, value: toBase64url(plain) };
+      plain.fill(0);
+      return answer;
+    },
+    { whenDegraded: true },
+  );
 
 /** Whoever brings additional data means it to be authenticated. Where nothing is, silence would look like success. */
 function checkAad({ kind, name }: Algorithm, aad: Buffer | null | undefined): void {

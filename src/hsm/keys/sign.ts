@@ -23,6 +23,7 @@ export const sign = operation(
     const { alg, algorithm, value, parameters } = asked(world, key, 'sign', { ...body, message: body.value, member: 'value' }, apiVersion);
     return { alg, kid: key.kid, value: toBase64url(world.crypto.sign(key.atRest, algorithm, value, parameters)) };
   },
+  { whenDegraded: true },
 );
 
 /** `value` is the signature. */
@@ -41,6 +42,7 @@ export const verify = operation(
     );
     return { alg, kid: key.kid, value: world.crypto.verify(key.atRest, algorithm, value, body.value, parameters) };
   },
+  { whenDegraded: true },
 );
 
 interface Asked {
