@@ -1,15 +1,17 @@
-// `npm run bench:sockets -- [--connections 10000]`: that many TLS connections at once that do nothing, others answered meanwhile, and what they cost in memory;
-// then slow bodies, until the service hangs up on them.
+// `npm run bench:sockets -- [--connections 10000] [--waves 3]`: that many TLS connections that do nothing, others answered meanwhile, and what they cost in
+// memory; again and again, to see whether anything of them is left; then slow bodies, until the service hangs up on them.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import type { ConnectionFile } from '../src/connection-file.ts';
 import { signIn } from '../test/clients/plain.ts';
-import { heard, opened, statuses } from '../test/sockets.ts';
+import { bare, heard, opened, statuses } from '../test/sockets.ts';
 import { digits } from './figures.ts';
 import { startService } from './service.ts';
 
-const { values } = parseArgs({ options: { connections: { type: 'string', default: '10000' } } });
+const { values } = parseArgs({ options: { connections: { type: 'string', default: '10000' }, waves: { type: 'string', default: '3' } } });
 const wanted = Number(values.connections);
 const AT_ONCE = 50;
 const SLOW = 100;
@@ -22,6 +24,8 @@ function resident(): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
+const descriptors = (): number => readdirSync(`/proc/${pid}/fd`).length;
+
 async function answeredIn(): Promise<number> {
   const began = performance.now();
   await signIn(connection);
@@ -29,18 +33,26 @@ async function answeredIn(): Promise<number> {
 }
 
 await answeredIn();
-const before = { memory: resident(), answered: await answeredIn() };
-const sockets = [];
-for (let done = 0; done < wanted; done += AT_ONCE)
-  sockets.push(...(await Promise.all(Array.from({ length: Math.min(AT_ONCE, wanted - done) }, () => opened(connection)))));
-const ends = sockets.map(heard);
-const during = { memory: resident(), answered: await answeredIn() };
-const open = sockets.filter(({ destroyed }) => !destroyed).length;
-console.log(`${sockets.length} connections made, ${open} of them open at the end`);
-console.log(`memory: ${digits(before.memory)} MB before, ${digits(during.memory)} MB with them`);
-console.log(`two sign-ins: ${digits(before.answered)} ms before, ${digits(during.answered)} ms with them`);
-await Promise.all(ends);
-console.log(`all hung up on by the service; memory afterwards ${digits(resident())} MB`);
+console.log('| | connections made | open when the last came | memory MB | descriptors | two sign-ins ms |\n|---|---|---|---|---|---|');
+console.log(`| before | | | ${digits(resident())} | ${descriptors()} | ${digits(await answeredIn())} |`);
+for (let wave = 1; wave <= Number(values.waves); wave += 1)
+  for (const [kind, open] of [
+    ['with a handshake', opened],
+    ['without', bare],
+  ] as const)
+    await flood(`wave ${wave}, ${kind}`, open);
+
+async function flood(name: string, make: (connection: ConnectionFile) => Promise<Socket>): Promise<void> {
+  const sockets: Socket[] = [];
+  for (let done = 0; done < wanted; done += AT_ONCE)
+    sockets.push(...(await Promise.all(Array.from({ length: Math.min(AT_ONCE, wanted - done) }, () => make(connection)))));
+  const ends = sockets.map(heard);
+  const open = sockets.filter(({ destroyed }) => !destroyed).length;
+  const during = [digits(resident()), descriptors(), digits(await answeredIn())];
+  console.log(`| ${name} | ${sockets.length} | ${open} | ${during.join(' | ')} |`);
+  await Promise.all(ends);
+  console.log(`| after it | | 0 | ${digits(resident())} | ${descriptors()} | ${digits(await answeredIn())} |`);
+}
 
 const slow = await Promise.all(Array.from({ length: SLOW }, () => opened(connection)));
 const answers = Promise.all(slow.map(heard));

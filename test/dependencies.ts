@@ -77,7 +77,8 @@ This page is written by \`npm run docs\` from package.json, the lockfile and the
 when one that would run a script at installation was not decided on.
 
 Versions are exact and the lockfile has a hash of every package, ${Object.keys(lock.packages).length - 1} with those beneath. Scripts at installation are blocked, except those of ${allowed.join(', ')}.
-\`npm run sbom\` writes the software bill of materials (CycloneDX) of what the service runs on; \`npm audit --omit=dev\` asks the registry for known weaknesses, where it has that service.
+\`npm run sbom\` writes the software bill of materials (CycloneDX) of what the service runs on; \`npm run audit:packages\` asks the registry for known
+weaknesses: status 0 when there are none, 1 when there are, 3 when it has no such service and so nothing is known.
 
 ## In the service
 
