@@ -133,7 +133,9 @@ async function newServer(password: string, settings: readonly string[], make: (p
     client.on('error', () => undefined);
     await client.connect();
     try {
-      return (await client.query(sql)).rows;
+      // Of several statements, what the last one says.
+      const results = [await client.query(sql)].flat();
+      return results.at(-1)?.rows ?? [];
     } finally {
       await client.end();
     }

@@ -19,6 +19,7 @@ import { up as nodes } from './migrations/0015-nodes.ts';
 import { up as auditDeeds } from './migrations/0016-audit-deeds.ts';
 import { up as holders } from './migrations/0017-holders.ts';
 import { up as deletedKeys } from './migrations/0018-deleted-keys.ts';
+import { up as dueIndexes } from './migrations/0019-due-indexes.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -43,6 +44,7 @@ export const MIGRATIONS: readonly Migration[] = [
   auditDeeds,
   holders,
   deletedKeys,
+  dueIndexes,
 ];
 
 /** What this program writes. */
