@@ -178,7 +178,6 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   );
   cleanup.push(() => rootKey.close());
   commands.set('root-key/rotate', (command) => rootKey.rotate(command));
-  for (const [name, answer] of nodeAnswers(store.nodes, config.node)) commands.set(name, answer);
   commands.set('snapshot/marks', async ({ body }) => snapshotMarks(rootKeys, body.toString('utf8')));
   if (config.store.engine === 'postgres' && (await shareAuthority(config.dataFolder, store, crypto))) {
     authority = await openAuthority(config.dataFolder, systemClock);
@@ -304,7 +303,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     cleanup.push(() => backups.close());
     await backups.begin(left);
     openedBackups = backups;
-    const opened = openCharge({ store, write: house.write, versions, clock, machineClock: systemClock });
+    const opened = openCharge({ store, write: house.write, versions, clock, machineClock: systemClock, log });
     charge = opened;
     const sweeping = sweepEvery({ house, charge: opened, audit, keySets, backups, log });
     cleanup.push(() => sweeping.stop());
@@ -314,6 +313,9 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
     const connectionFile = connectionFileIn(config.dataFolder);
     await writePrivate(connectionFile, `${JSON.stringify(connection, undefined, 2)}\n`);
     await store.nodes?.announce(addressOf(config, port));
+    const record = async (operation: string, properties: Readonly<Record<string, unknown>>): Promise<void> =>
+      audit?.append([ownEventText(tenantId, clock.now(), operation, properties)]);
+    for (const [name, answer] of nodeAnswers({ nodes: store.nodes, self: config.node, record })) commands.set(name, answer);
     const invitations = openInvitations({
       isShared: config.store.engine === 'postgres',
       rootKeys,
@@ -321,7 +323,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       hosts: config.hosts,
       clock,
       log,
-      record: async (operation, properties) => audit?.append([ownEventText(tenantId, clock.now(), operation, properties)]),
+      record,
     });
     cleanup.push(() => invitations.close());
     commands.set('node/invite', (command) => invitations.invite(command));

@@ -88,10 +88,11 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
   if (first === undefined) throw new Error('there is no node');
   for (const name of ['steady', 'probe']) await good(() => hsm(first.host, 'POST', `/keys/${name}/create`, { kty: 'EC-HSM' }));
 
-  const subjects: Subject[] = [
-    ...Array.from({ length: 4 }, (_, i) => keySubject(`shared-${i}`, hsm)),
-    roleSubject(connection, hsm, tokens.user),
-  ];
+  let round = 0;
+  const role = roleSubject(connection, hsm, tokens.user);
+  /** A key has a limit of versions, so each round has its own. */
+  const keys = (): readonly Subject[] => Array.from({ length: 4 }, (_, i) => keySubject(`shared-${round}-${i}`, hsm));
+  let subjects: readonly Subject[] = [...keys(), role];
   const found: Found = { answered: new Map(), retryable: new Map(), wrong: [], unexplained: [], stale: 0 };
 
   async function one(subject: Subject, node: Kept): Promise<void> {
@@ -141,7 +142,7 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
       found.wrong.push(`${subject.name}: ${deed.says} at ${node.name}: ${answer.status} ${answer.text.slice(0, 300)}`);
     else {
       note(until, next, answer.status);
-      count(found.answered, `${subject.name.replace(/\d/, 'N')}: ${deed.says} ${answer.status}`);
+      count(found.answered, `${subject.name.replace(/[\d-]+$/, '')}: ${deed.says} ${answer.status}`);
     }
   }
 
@@ -215,6 +216,8 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
         subject.calls.length = 0;
         subject.state = state;
       }
+      round += 1;
+      subjects = [...keys(), role];
     },
     close: () => {
       close();

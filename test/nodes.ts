@@ -33,7 +33,8 @@ export interface Node {
   readonly child: ChildProcess;
   /** What it printed so far. */
   said(): string;
-  /** The first line of its readiness page. */
+  /** Its readiness page, and the first line of that. */
+  page(): Promise<string>;
   state(): Promise<string>;
   becomes(state: string): Promise<void>;
   /** Resolves with its exit status. */
@@ -45,6 +46,7 @@ export async function startNode(
   name: string,
   host: string,
   flags: readonly string[] = [],
+  environment: NodeJS.ProcessEnv = {},
 ): Promise<Node> {
   const folder = join(place, name);
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -53,20 +55,19 @@ export async function startNode(
   const management = await freePort();
   const words = ['start', '--data', folder, '--port', String(port), '--management-port', String(management), '--host', host];
   const child = spawn(process.execPath, [CLI, ...words, '--workers', '1', '--log-level', 'error', '--node', name, ...flags], {
-    env: { ...process.env, STRONGROOM_STORE: store },
+    env: { ...process.env, STRONGROOM_STORE: store, ...environment },
   });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (piece: string) => (said += piece));
-  const state = async (): Promise<string> => {
-    const page = await fetch(`http://127.0.0.1:${management}/readyz`).catch(() => undefined);
-    return (await page?.text())?.split('\n')[0] ?? 'silent';
-  };
+  const page = async (): Promise<string> => (await fetch(`http://127.0.0.1:${management}/readyz`)).text();
+  const state = async (): Promise<string> => (await page().catch(() => 'silent')).split('\n')[0] ?? '';
   return {
     name,
     host,
     folder,
     child,
     said: () => said,
+    page,
     state,
     becomes: async (wanted) => {
       while ((await state()) !== wanted) {

@@ -4,6 +4,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { LRUCache } from 'lru-cache';
+import { systemClock } from './clock.ts';
 
 /** What a commit touched, for example `hsm:{id}`, `access:{id}`, `key:{id}/{name}`, `principal:{id}`. */
 export type Tag = string;
@@ -17,6 +18,7 @@ const SHUT = 2;
 const UNTIL = SLOTS + 1;
 /** Goes up with every touch of any tag. */
 const EPOCH = SLOTS + 2;
+const UNTIL_BY_DAY = SLOTS + 3;
 
 /** Milliseconds of a clock that all threads share and nobody sets, as a number of 32 bits that wraps around. */
 export function monotonic(): number {
@@ -38,7 +40,7 @@ export class Versions {
   }
 
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer((SLOTS + 3) * 4);
+    return new SharedArrayBuffer((SLOTS + 4) * 4);
   }
 
   of(tag: Tag): number {
@@ -66,6 +68,8 @@ export class Versions {
    * that is alone with its store never calls it, and is not held to anything.
    */
   holdUntil(moment: number): void {
+    // By the day's clock too: the other one stands still while the machine is asleep.
+    Atomics.store(this.#counters, UNTIL_BY_DAY, (systemClock.now() + ((moment - monotonic()) | 0)) | 0);
     Atomics.store(this.#counters, UNTIL, moment | 0);
     Atomics.store(this.#counters, HELD, TIMED);
   }
@@ -100,7 +104,8 @@ export class Versions {
 
   /** Milliseconds since the caches ceased to be current; negative before. */
   get #overFor(): number {
-    return (monotonic() - Atomics.load(this.#counters, UNTIL)) | 0;
+    const over = (monotonic() - Atomics.load(this.#counters, UNTIL)) | 0;
+    return Math.max(over, ((systemClock.now() | 0) - Atomics.load(this.#counters, UNTIL_BY_DAY)) | 0);
   }
 }
 

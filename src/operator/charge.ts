@@ -1,6 +1,7 @@
 // What one node does for all nodes of a store: who has the charge, how it changes hands when its holder has ended, and what the new holder takes over. Whoever
 // has it says its number in every transaction, so that a node which slept and woke does nothing twice.
 
+import type { Logger } from 'pino';
 import type { Clock } from '../core/clock.ts';
 import { monotonic, type Versions } from '../core/coherence.ts';
 import { adoptOrphans, holders } from '../hsm/orphans.ts';
@@ -39,13 +40,14 @@ export interface ChargeParts {
   readonly clock: Clock;
   /** The machine's, which nobody moves. */
   readonly machineClock: Clock;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
 }
 
-export function openCharge({ store, write, versions, clock, machineClock }: ChargeParts): Charge {
+export function openCharge({ store, ...parts }: ChargeParts): Charge {
   const { nodes } = store;
   // A store in a data folder has one service.
-  if (nodes === undefined) return { isHeld: true, note: undefined, write, look: async () => [] };
-  return sharedCharge({ nodes, read: store.read, write, versions, clock, machineClock });
+  if (nodes === undefined) return { isHeld: true, note: undefined, write: parts.write, look: async () => [] };
+  return sharedCharge({ ...parts, nodes, read: store.read });
 }
 
 /** At start: what earlier runs left that have ended since. Returns the jobs to go on with. */
@@ -61,7 +63,7 @@ interface SharedParts extends Omit<ChargeParts, 'store'> {
   readonly read: Reader;
 }
 
-function sharedCharge({ nodes, read, write, versions, clock, machineClock }: SharedParts): Charge {
+function sharedCharge({ nodes, read, write, versions, clock, machineClock, log }: SharedParts): Charge {
   const silence = watchSilence(versions);
   /** Its number while this node has it. */
   let fence: number | undefined;
@@ -82,7 +84,12 @@ function sharedCharge({ nodes, read, write, versions, clock, machineClock }: Sha
     }
     if (fence === undefined && (lease === undefined || lease.holder === null || gone(lease.holder)))
       fence = await write((writer) => take(writer, silent));
-    return fence !== undefined && (await holders(read)).some(gone) ? write((writer) => takeOver(writer, silent)) : [];
+    if (lease?.holder !== nodes.holder && fence !== undefined)
+      log.info({ after: lease?.holder }, 'this node does what falls due from now on');
+    if (fence === undefined || !(await holders(read)).some(gone)) return [];
+    const jobs = await write((writer) => takeOver(writer, silent));
+    log.warn({ silent: silent.map(holderOf), jobs }, 'what a node left when it ended was taken over');
+    return jobs;
   }
 
   /** Whoever of those who try at the same time comes second finds it taken. */

@@ -21,18 +21,33 @@ export interface ShownNode {
 /** Milliseconds; a node says every second that it is there. */
 const SILENT_AFTER = 5000;
 
-/** `nodes` is undefined where the store is in the data folder. */
-export function nodeAnswers(nodes: Nodes | undefined, self: string): Commands {
+export interface NodeAnswersParts {
+  /** Undefined where the store is in the data folder. */
+  readonly nodes: Nodes | undefined;
+  readonly self: string;
+  /** Rejects when it cannot be recorded; then nothing is changed. */
+  readonly record: (operation: string, properties: Readonly<Record<string, unknown>>) => Promise<void>;
+}
+
+export function nodeAnswers({ nodes, self, record }: NodeAnswersParts): Commands {
   const known = (): Nodes => {
     if (nodes === undefined) throw new Error('the store of this service is in its data folder: it is the only node');
     return nodes;
   };
-  const named = (options: URLSearchParams): string => options.get('name') ?? '';
+  const change =
+    (operation: string, make: (nodes: Nodes, name: string) => Promise<void>) =>
+    async ({ options }: Command) => {
+      const name = options.get('name') ?? '';
+      if (!(await known().list()).some((node) => node.name === name))
+        throw new Error(`there is no node '${name}'; ./strongroom node list names them`);
+      await record(operation, { node: name });
+      await make(known(), name);
+    };
   return new Map<string, (command: Command) => Promise<unknown>>([
     ['node/list', async () => ({ nodes: (await known().list()).map((node) => shown(node, self)) })],
-    ['node/remove', async ({ options }) => known().remove(named(options))],
-    ['node/drain', async ({ options }) => known().drain(named(options), true)],
-    ['node/resume', async ({ options }) => known().drain(named(options), false)],
+    ['node/remove', change('NodeRemove', (all, name) => all.remove(name))],
+    ['node/drain', change('NodeDrain', (all, name) => all.drain(name, true))],
+    ['node/resume', change('NodeResume', (all, name) => all.drain(name, false))],
   ]);
 }
 

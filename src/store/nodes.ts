@@ -125,7 +125,7 @@ export async function drainNode(writer: Writer, name: string, isDrained: boolean
 }
 
 function refuseUnknown({ numUpdatedRows }: { readonly numUpdatedRows: bigint }, name: string): void {
-  if (numUpdatedRows === 0n) throw new Error(`there is no node '${name}'; ./strongroom node list names them`);
+  if (numUpdatedRows === 0n) throw new Error(`there is no node '${name}' that could be changed`);
 }
 
 /** Where the node answers, for whoever lists them. */

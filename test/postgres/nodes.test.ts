@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -11,7 +11,7 @@ import { pathToFileURL } from 'node:url';
 import { chainsIn } from '../../src/audit/verify.ts';
 import { parseStoreAddress, shownStore } from '../../src/core/store-address.ts';
 import { type House, openHouse } from '../house.ts';
-import { type Answer, type Caller, CLI, callerOf, type Node, type NodePlace, startNode } from '../nodes.ts';
+import { type Answer, type Caller, CLI, callerOf, connectionOf, type Node, type NodePlace, startNode } from '../nodes.ts';
 import { noPostgres, type PostgresServer, postgresServer } from '../postgres.ts';
 import { activate, CRYPTO_USER, grant } from '../wire/ready.ts';
 
@@ -53,8 +53,9 @@ suite('several nodes over one database', { skip: noPostgres }, () => {
     await rm(places.place, { recursive: true });
   });
 
-  async function start(name: string, flags: readonly string[] = []): Promise<Node> {
-    const node = await startNode(places, name, `127.0.0.${nodes.length + 2}`, ['--backup-folder', join(places.place, 'backups'), ...flags]);
+  async function start(name: string, flags: readonly string[] = [], environment: NodeJS.ProcessEnv = {}): Promise<Node> {
+    const backups = ['--backup-folder', join(places.place, 'backups')];
+    const node = await startNode(places, name, `127.0.0.${nodes.length + 2}`, [...backups, ...flags], environment);
     nodes.push(node);
     return node;
   }
@@ -215,6 +216,41 @@ suite('several nodes over one database', { skip: noPostgres }, () => {
     assert.equal(await again.ended(), 1, again.said());
     assert.match(again.said(), /'node-4' was removed from this store/);
     assert.match(await command('list'), /^node-4 +removed/m);
+    const log = await readFile(join(house.dataFolder, 'audit', 'node-1.00000001.jsonl'), 'utf8');
+    for (const operation of ['NodeDrain', 'NodeResume', 'NodeRemove'])
+      assert.match(log, new RegExp(`"operationName":"${operation}".*"node":"node-`));
+  });
+
+  test('a node whose clock is wrong says so, and does nothing that falls due', async () => {
+    const shifted = 'const now = Date.now; Date.now = () => now() + 600000';
+    const wrong = await start('node-5', [], { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(shifted)}` });
+    await wrong.becomes('ready');
+    await until(wrong.page, (page) => /^ready\n.*clock: it is far from the database's/s.test(page));
+    await command('drain', 'node-1');
+    await until(inCharge, (name) => name === 'null');
+    await until(
+      async () => (await sql(`select started_at, heard_at from nodes where name = 'node-5'`))[0],
+      (row) => Number(row?.heard_at) - Number(row?.started_at) > 3000,
+    );
+    assert.equal(await inCharge(), 'null', 'it had time to take it');
+    await command('resume', 'node-1');
+    await until(inCharge, (name) => name === 'node-1');
+    wrong.child.kill('SIGTERM');
+    assert.equal(await wrong.ended(), 0, wrong.said());
+  });
+
+  test('two that begin at the same time with an empty database are one service', async () => {
+    const empty = { ...places, store: await server.database(), place: join(places.place, 'empty') };
+    const both = await Promise.all(['one', 'two'].map((name, i) => startNode(empty, name, `127.0.1.${i + 1}`)));
+    nodes.push(...both);
+    await Promise.all(both.map((node) => node.becomes('ready')));
+    const [one, two] = await Promise.all(both.map(connectionOf));
+    assert.ok(one && two);
+    assert.deepEqual([two.tenantId, two.user, two.servicePrincipal], [one.tenantId, one.user, one.servicePrincipal]);
+    for (const { child, ended, said } of both) {
+      child.kill('SIGTERM');
+      assert.equal(await ended(), 0, said());
+    }
   });
 
   test('one without a name of its own is refused, and so is a new root key while others run', async () => {

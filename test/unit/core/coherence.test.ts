@@ -50,3 +50,21 @@ test('the allowed time ends, what was touched meanwhile is not served, and whoev
   versions.touch('tag');
   assert.equal(versions.degraded(peek), undefined);
 });
+
+test('a node that slept with its machine believes nothing that it knew before, whatever the clock that stood still says', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 });
+  const versions = new Versions(Versions.allocate());
+  const cache = new CoherentCache<number>(versions, { max: 1 });
+  let loads = 0;
+  const get = (): Promise<number> => cache.get('a', 'a', async () => (loads += 1));
+  assert.deepEqual([versions.areCurrent, await get(), await get()], [true, 1, 1], 'alone with its store, it may');
+  versions.holdUntil(monotonic() + 3_600_000);
+  assert.equal(await get(), 1);
+  t.mock.timers.setTime(1_800_003_600_001);
+  assert.equal(versions.areCurrent, false);
+  assert.deepEqual([await get(), await get()], [2, 3]);
+  versions.holdUntil(monotonic() + 3_600_000);
+  assert.equal(await get(), 3);
+  versions.holdUntil(monotonic());
+  assert.equal(versions.areCurrent, false);
+});
