@@ -26,6 +26,8 @@ export interface Filler {
   ): Promise<void>;
   /** Deletes keys, as of now. */
   deleteKeys(hsm: string, names: readonly string[]): Promise<void>;
+  /** Makes groups with this one member; their object ids. */
+  groups(memberId: string, count: number): Promise<readonly string[]>;
   /** Gives a role to each of these principals, at each of these scopes. */
   assignments(hsm: string, principals: readonly string[], scopes: readonly string[]): Promise<void>;
 }
@@ -120,6 +122,27 @@ function fillerOver(store: Store, crypto: CryptoModule): Filler {
           .where('name_key', 'in', names.map(nameKey))
           .execute(),
       );
+    },
+    groups: async (memberId, count) => {
+      const ids = Array.from({ length: count }, () => randomUUID());
+      const common = {
+        kind: 'group',
+        upn: null,
+        upn_key: null,
+        app_id: null,
+        enabled: 1,
+        details_json: '{}',
+        session: 1,
+        valid_from: 0,
+      } as const;
+      const created_at = CREATED * 1000;
+      await store.write(async (writer) => {
+        const groups = ids.map((id, index) => ({ ...common, id, display_name: `Group ${index}`, created_at, resource_id: null }));
+        await writer.insertInto('principals').values(groups).execute();
+        const links = ids.map((id) => ({ kind: 'member', object_id: id, member_id: memberId, created_at }) as const);
+        await writer.insertInto('links').values(links).execute();
+      });
+      return ids;
     },
     assignments: async (hsm, principals, scopes) => {
       const { hsmId } = await domainOf(hsm);

@@ -18,6 +18,8 @@ export interface Request {
   readonly paths?: readonly string[];
   readonly body?: string | undefined;
   readonly token?: string | undefined;
+  /** Chosen in turn for each request, instead of `token`. */
+  readonly tokens?: readonly string[] | undefined;
 }
 
 export interface Load {
@@ -59,7 +61,7 @@ export async function hit(request: Request, { seconds, connections, cores, pid }
   }
 }
 
-function scriptOf({ host, method, path, paths, body, token }: Request): string {
+function scriptOf({ host, method, path, paths, body, token, tokens }: Request): string {
   const headers = {
     ...(host === undefined ? {} : { Host: host }),
     ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
@@ -69,7 +71,14 @@ function scriptOf({ host, method, path, paths, body, token }: Request): string {
     `wrk.method = ${lua(method)}`,
     ...Object.entries(headers).map(([name, value]) => `wrk.headers[${lua(name)}] = ${lua(value)}`),
     ...(body === undefined ? [] : [`wrk.body = ${lua(body)}`]),
-    ...(paths === undefined ? [`wrk.path = ${lua(path)}`] : inTurn(paths)),
+    `wrk.path = ${lua(path)}`,
+    ...(paths === undefined ? [] : inTurn(paths, 'wrk.format(nil, values[at])')),
+    ...(tokens === undefined
+      ? []
+      : inTurn(
+          tokens.map((one) => `Bearer ${one}`),
+          'with(values[at])',
+        )),
     'function done(summary, latency)',
     '  local e = summary.errors',
     '  io.write(string.format("figures %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), e.status + e.connect + e.read + e.write + e.timeout))',
@@ -77,11 +86,13 @@ function scriptOf({ host, method, path, paths, body, token }: Request): string {
   ].join('\n');
 }
 
-function inTurn(paths: readonly string[]): readonly string[] {
+/** `made`: how a request is made of the value whose turn it is. */
+function inTurn(values: readonly string[], made: string): readonly string[] {
   return [
-    `local paths = { ${paths.map(lua).join(', ')} }`,
+    'local function with(token) wrk.headers["Authorization"] = token; return wrk.format() end',
+    `local values = { ${values.map(lua).join(', ')} }`,
     'local at = 0',
-    'function request() at = at % #paths + 1; return wrk.format(nil, paths[at]) end',
+    `function request() at = at % #values + 1; return ${made} end`,
   ];
 }
 
