@@ -95,8 +95,16 @@ export function hsmPort(parts: HsmParts) {
 
     /** Whether its security domain has been downloaded and confirmed. */
     async isActivated(read: Reader, id: string): Promise<boolean> {
-      const row = await read.selectFrom('hsms').select('state').where('id', '=', id).executeTakeFirst();
-      return row?.state === 'active' || row?.state === 'restoring';
+      return (await activatedAmong(read, [id])).has(id);
     },
+
+    activatedAmong,
   };
+}
+
+/** The HSMs among these whose security domain has been downloaded and confirmed. */
+async function activatedAmong(read: Reader, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set();
+  const rows = await read.selectFrom('hsms').select('id').where('id', 'in', ids).where('state', 'in', ['active', 'restoring']).execute();
+  return new Set(rows.map(({ id }) => id));
 }

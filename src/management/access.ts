@@ -102,8 +102,10 @@ export function armGrants(read: Reader, versions: Versions): () => Promise<reado
   return () => cache.get('all', ARM_ACCESS, () => loadArmGrants(read));
 }
 
-/** Reads them from wherever the reader reads: inside a transaction, its own changes too. */
-export async function loadArmGrants(read: Pick<Reader, 'selectFrom'>): Promise<readonly ArmGrant[]> {
-  const rows = await read.selectFrom('arm_role_assignments').select(['scope', 'principal_id', 'role']).execute();
+/** Those of some principals, or of all, from wherever the reader reads: inside a transaction, its own changes too. */
+export async function loadArmGrants(read: Pick<Reader, 'selectFrom'>, principals?: readonly string[]): Promise<readonly ArmGrant[]> {
+  let asked = read.selectFrom('arm_role_assignments').select(['scope', 'principal_id', 'role']);
+  if (principals !== undefined) asked = asked.where('principal_id', 'in', principals);
+  const rows = await asked.execute();
   return rows.map(({ scope, principal_id, role }) => ({ scope, principalId: principal_id, role }));
 }

@@ -49,5 +49,7 @@ export interface HsmPort {
   purge(writer: Writer, id: string): Promise<void>;
   /** Whether its security domain has been downloaded and confirmed. */
   isActivated(read: Reader, id: string): Promise<boolean>;
+  /** Those of these of which that is so. */
+  activatedAmong(read: Reader, ids: readonly string[]): Promise<ReadonlySet<string>>;
   readonly keys: ManagerKeys;
 }

@@ -53,7 +53,7 @@ export function managementRoom(parts: ManagementRoomParts): Room {
   function writeFor(row: ArmRow, caller: SignedIn, scope: string): Store['write'] {
     return (job) =>
       write(async (writer) => {
-        authorise(row, caller, scope, await loadArmGrants(writer));
+        authorise(row, caller, scope, await loadArmGrants(writer, principalsOf(caller)));
         return job(writer);
       });
   }

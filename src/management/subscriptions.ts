@@ -31,7 +31,7 @@ export const listSubscriptions = operation(nothingElse, async ({ read, tenantId,
   if (caller.kind === 'anonymous') return { value: [] };
   const rows = await read.selectFrom('subscriptions').selectAll().where('tenant_id', '=', tenantId).execute();
   const principals = principalsOf(caller);
-  const mine = (await loadArmGrants(read)).filter(({ principalId }) => principals.includes(principalId));
+  const mine = await loadArmGrants(read, principals);
   const visible = rows.filter(({ id }) => mine.some(({ scope }) => isWithin(scope, `/subscriptions/${id}`)));
   return { value: visible.map(wireSubscription), count: { type: 'Total', value: visible.length } };
 });

@@ -11,10 +11,7 @@ export const listPermissions = operation(
   { path: v.unknown(), query: v.unknown(), body: v.unknown() },
   async ({ read, place, caller }: ArmReads) => {
     if (caller.kind === 'anonymous') return { value: [] };
-    const principals = principalsOf(caller);
-    const mine = (await loadArmGrants(read)).filter(
-      ({ principalId, scope }) => principals.includes(principalId) && isWithin(place.scope.toLowerCase(), scope),
-    );
+    const mine = (await loadArmGrants(read, principalsOf(caller))).filter(({ scope }) => isWithin(place.scope.toLowerCase(), scope));
     return { value: ARM_ROLES.filter(({ name }) => mine.some(({ role }) => role === name)).map(wirePermission) };
   },
 );

@@ -30,7 +30,11 @@ export const listHsms = operation(
     const { read, place, hsms, apiVersion } = world;
     const found = await visibleHsms(world, path.group, query);
     const shown = found.slice(0, query.$top);
-    const value = await Promise.all(shown.map(async (row) => wireHsm(row, world, await hsms.isActivated(read, row.id))));
+    const active = await hsms.activatedAmong(
+      read,
+      shown.map(({ id }) => id),
+    );
+    const value = shown.map((row) => wireHsm(row, world, active.has(row.id)));
     const last = shown.at(-1);
     if (found.length <= query.$top || last === undefined) return { value };
     const inGroup = path.group === undefined ? '' : `/resourceGroups/${place.group}`;

@@ -1,7 +1,7 @@
 // Several nodes of one service: each chain says what it saw of the others, so that one that loses its end, or is set back together with the store, is found.
 
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -26,7 +26,8 @@ suite('chains that hold each other', () => {
 
   before(async () => {
     place = await mkdtemp(join(tmpdir(), 'strongroom-links-'));
-    store = await openEmbeddedStore(join(place), { versions: new Versions(Versions.allocate()), committed: () => undefined });
+    await mkdir(folderOf('node-1'));
+    store = await openEmbeddedStore(folderOf('node-1'), { versions: new Versions(Versions.allocate()), committed: () => undefined });
   });
   after(async () => {
     await store.close();
@@ -138,6 +139,21 @@ suite('chains that hold each other', () => {
     const [, noted = ''] = /node-2: intact: .* the last is (\S+)/.exec(out) ?? [];
     assert.equal((await verify(...all(), '--expect', `node-2:${noted}`)).status, 0);
     assert.equal((await verify(...all(), '--expect', `node-3:${noted}`)).status, 1);
+  });
+
+  test('with the store of the service, chains that are not there are looked for in it', async () => {
+    const whole = await verify('--data', folderOf('node-1'));
+    assert.equal(whole.status, 0, whole.out);
+    assert.match(whole.out, /node-1: intact.*note: the records of node-2 are not here/s);
+    const honest = await head('node-2');
+    await setBack({ ...honest, sequence: 1 });
+    const back = await verify('--data', folderOf('node-1'));
+    assert.equal(back.status, 1);
+    assert.match(
+      back.out,
+      /node-2: NOT INTACT: the store has it at record 1, and node-1 saw it come to record \d+; its records are not here/,
+    );
+    await setBack(honest);
   });
 
   test('a running node finds that the chain of another went back, says so in its log, and in its own chain', async () => {
