@@ -75,6 +75,7 @@ suite('joining by invitation', { skip: noPostgres }, () => {
     }
   }
 
+  const READY = /"msg":"ready"/;
   const FINGERPRINT = /fingerprint"?:? ?"?((?:[0-9a-f]{4} ){4}[0-9a-f]{4})/;
 
   test('the invitation comes by stdin; the root key is the same, and so is the fingerprint on both sides', async () => {
@@ -84,7 +85,7 @@ suite('joining by invitation', { skip: noPostgres }, () => {
     const [, shown] = FINGERPRINT.exec(command.said()) ?? [];
     assert.equal((await says(machine, FINGERPRINT))[1], shown);
     assert.match(command.said(), /node-2 has the root key now/);
-    await says(machine, /"ready"/);
+    await says(machine, READY);
     const rootKey = await readFile(join(house.dataFolder, 'root.key'), 'ascii');
     assert.equal(await readFile(join(machine.folder, 'root.key'), 'ascii'), rootKey);
     const [, hex = ''] = rootKey.split(' ');
@@ -102,7 +103,7 @@ suite('joining by invitation', { skip: noPostgres }, () => {
     // Started again, it has what it needs, also where the variable is still set.
     const again = await newMachine('node-2', [], { environment: { STRONGROOM_INVITATION: invitation } });
     await says(again, /the invitation was not used/);
-    await says(again, /"ready"/);
+    await says(again, READY);
     again.child.kill('SIGTERM');
     assert.equal(await again.ended(), 0, again.said());
   });
@@ -127,6 +128,25 @@ suite('joining by invitation', { skip: noPostgres }, () => {
     assert.equal(await first.ended(), 0, first.said());
   });
 
+  test('after a change of the root key, a node that has the old one is refused, and joins again', async () => {
+    const first = await invited('--no-wait');
+    const machine = await newMachine('node-7', ['--join', '-'], { stdin: `${first.invitation}\n` });
+    await says(machine, READY);
+    machine.child.kill('SIGTERM');
+    assert.equal(await machine.ended(), 0, machine.said());
+    const rotated = run(['root-key', 'rotate', '--data', house.dataFolder]);
+    assert.equal(await rotated.ended(), 0, rotated.said());
+    const refused = await newMachine('node-7', [], {});
+    assert.equal(await refused.ended(), 1, refused.said());
+    await rm(join(machine.folder, 'root.key'));
+    const second = await invited('--no-wait');
+    const again = await newMachine('node-7', ['--join', '-'], { stdin: `${second.invitation}\n` });
+    await says(again, READY);
+    assert.equal(await readFile(join(again.folder, 'root.key'), 'ascii'), await readFile(join(house.dataFolder, 'root.key'), 'ascii'));
+    again.child.kill('SIGTERM');
+    assert.equal(await again.ended(), 0, again.said());
+  });
+
   test('the root key may be locked where it arrives; a service with its store in its folder invites nobody', async () => {
     const { invitation } = await invited('--no-wait');
     const passphrase = join(place, 'passphrase');
@@ -134,7 +154,7 @@ suite('joining by invitation', { skip: noPostgres }, () => {
     const machine = await newMachine('node-6', ['--join', '-', '--root-key-passphrase', `file:${passphrase}`], {
       stdin: `${invitation}\n`,
     });
-    await says(machine, /"ready"/);
+    await says(machine, READY);
     assert.match(await readFile(join(machine.folder, 'root.key'), 'latin1'), /^strongroom-root-key-2 /);
     machine.child.kill('SIGTERM');
     assert.equal(await machine.ended(), 0, machine.said());
