@@ -42,6 +42,8 @@ interface Change {
   isKept: boolean;
 }
 
+type MakeEvent = () => Promise<string | undefined>;
+
 /** At a time; the rest waits for the next commit. */
 const MOST_TAKEN = 200;
 
@@ -49,8 +51,8 @@ export function openChanges({ store, chain, ledger, gate, clock, events }: Chang
   const calls = new AsyncLocalStorage<Change>();
   /** Request ids of records that the chain has, and the store still too. */
   const inChain = new Set<string>();
-  /** Events of committed changes that the chain could not take: its disk was full. */
-  const owed = new Map<string, string>();
+  /** Events of committed changes that could not be made, or that the chain could not take: the store was away, or the disk full. */
+  const owed = new Map<string, MakeEvent>();
 
   async function write<Result>(job: (writer: Writer) => Promise<Result>): Promise<Result> {
     const change = calls.getStore();
@@ -92,18 +94,21 @@ export function openChanges({ store, chain, ledger, gate, clock, events }: Chang
   }
 
   async function finish({ facts, isKept }: Change, outcome: Outcome): Promise<void> {
-    const event = await events.of(facts, outcome);
-    if (isKept) void hand(facts.requestId, event);
-    else if (event !== undefined) await ledger.append([event]);
+    const make: MakeEvent = async () => events.of(facts, outcome);
+    // What was changed is answered as such, whatever becomes of the chain meanwhile.
+    if (isKept) return void hand(facts.requestId, make);
+    const event = await make();
+    if (event !== undefined) await ledger.append([event]);
   }
 
   /** The change is on disk with its record, so nobody waits for the chain. */
-  async function hand(id: string, event: string | undefined): Promise<void> {
+  async function hand(id: string, make: MakeEvent): Promise<void> {
     try {
+      const event = await make();
       if (event !== undefined) await ledger.appendUnhurried([event]);
       inChain.add(id);
     } catch {
-      if (event !== undefined) owed.set(id, event);
+      owed.set(id, make);
     }
   }
 
@@ -121,7 +126,7 @@ export function openChanges({ store, chain, ledger, gate, clock, events }: Chang
       if (gate.isOpen) {
         const [...waiting] = owed;
         owed.clear();
-        await Promise.all(waiting.map(([id, event]) => hand(id, event)));
+        await Promise.all(waiting.map(([id, make]) => hand(id, make)));
         await ledger.append(events.overdue());
       }
       if (inChain.size === 0) return;

@@ -91,15 +91,18 @@ export function openPostgresWriter({ address, id, node, lost }: WriterParts): Po
     }
   }
 
+  /** The connection of the transaction that is open: once that is lost no other takes its place, or what follows would be outside of it. */
+  let held: Client | undefined;
+
   function current(): Client {
-    if (client === undefined) throw new StoreGone('there is no connection to the store');
-    return client;
+    if (held === undefined) throw new StoreGone('there is no connection to the store');
+    return held;
   }
 
   async function begin(): Promise<Error | undefined> {
-    const { run } = await connected();
-    if (fence !== undefined) return beginFenced(run, fence);
-    await run(BEGIN);
+    held = await connected();
+    if (fence !== undefined) return beginFenced(held.run, fence);
+    await held.run(BEGIN);
     return undefined;
   }
 
@@ -114,9 +117,11 @@ export function openPostgresWriter({ address, id, node, lost }: WriterParts): Po
       const looking = await openClient(address).catch(() => undefined);
       try {
         await looking?.run(BEGIN);
-        const found = await looking?.run('select 1 from store_changes where sequence = $1 and node = $2', [sequence, id]);
-        if (found?.rows.length === 1) return;
-        if (found !== undefined) throw cause;
+        const found = await looking?.run(OUTCOME, [sequence, id]);
+        const [row] = found?.rows ?? [];
+        if (row?.found === 1) return;
+        // A standby may have what it does not show yet.
+        if (row?.standby === 0) throw cause;
       } catch (error) {
         if (error === cause) throw error;
       } finally {
@@ -169,12 +174,13 @@ export function openPostgresWriter({ address, id, node, lost }: WriterParts): Po
         // A transaction that cannot be committed is rolled back with this very statement, and no error.
         if (command !== 'COMMIT') throw new Error('the store rolled the transaction back');
       } catch (error) {
-        if (!client?.isLost) throw error;
+        if (!current().isLost) throw error;
         await findOut(sequence, error);
       }
     },
     rollBack: async () => {
-      await client?.run('rollback').catch(() => undefined);
+      await held?.run('rollback').catch(() => undefined);
+      held = undefined;
     },
     close: async () => {
       await client?.close();
@@ -187,6 +193,8 @@ const LET_GO = `set idle_session_timeout = ${SILENCE}; set tcp_keepalives_idle =
 
 /** Each statement after the lock sees all that was committed before it was had; the lock goes with the transaction. */
 const BEGIN = `begin isolation level read committed; select pg_advisory_xact_lock(${lockArguments('writing')})`;
+
+const OUTCOME = 'select pg_is_in_recovery() as standby, exists (select 1 from store_changes where sequence = $1 and node = $2) as found';
 
 interface Fence {
   readonly name: string;

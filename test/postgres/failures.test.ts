@@ -118,6 +118,27 @@ describe('the store on a server that fails', { skip: noPostgres }, () => {
     proxy.close();
   });
 
+  test('a change whose connection is lost in the middle does not go on outside of its transaction, over the next connection', async () => {
+    const place = await address();
+    const store = await open(place);
+    const holder = `select pid from pg_locks join pg_database on pg_database.oid = database
+      where datname = '${place.database}' and locktype = 'advisory' and objid = 3 and granted`;
+    const changed = store.write(async (writer) => {
+      await writer.insertInto('meta').values({ key: 't-first', value: '' }).execute();
+      const [lost] = await server.admin(holder);
+      await server.admin(`select pg_terminate_backend(${lost?.pid})`);
+      await until(async () => {
+        const [next] = await server.admin(holder);
+        return next !== undefined && next.pid !== lost?.pid;
+      });
+      await writer.insertInto('meta').values({ key: 't-second', value: '' }).execute();
+    });
+    await assert.rejects(changed, (error) => unavailable(error) && /was not made/.test(String(error)));
+    assert.deepEqual([await has(store, 't-first'), await has(store, 't-second')], [false, false]);
+    await put(store, 't-third');
+    await store.close();
+  });
+
   test('a second service on the same database is refused, and may start when the first has ended', async () => {
     const place = await address();
     const first = await open(place);

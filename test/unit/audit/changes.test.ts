@@ -61,13 +61,13 @@ async function opened(t: TestContext): Promise<Opened> {
 
 const events = openEvents({ tenantId: 'tenant', clock: systemClock, placeAt: () => undefined });
 
-function changesOver({ store, chain, ledger }: Opened, own: Pick<Store, 'read' | 'write'> = store) {
+function changesOver({ store, chain, ledger }: Opened, own: Pick<Store, 'read' | 'write'> = store, told = events) {
   const append = async (lines: readonly string[]): Promise<void> => {
     if (!ledger.works && lines.length > 0) throw auditUnavailable();
     chain.push(...lines);
   };
   const writer = { head: { sequence: 0, hash: '', segment: 1 }, append, appendUnhurried: append };
-  return openChanges({ store: own, chain: CHAIN, ledger: writer, gate: new Gate(Gate.allocate()), clock: systemClock, events });
+  return openChanges({ store: own, chain: CHAIN, ledger: writer, gate: new Gate(Gate.allocate()), clock: systemClock, events: told });
 }
 
 const put = (key: string) => (writer: Writer) => writer.insertInto('meta').values({ key, value: 'v' }).execute();
@@ -90,6 +90,25 @@ test('the record of a change is in the store with the change, in the chain with 
   assert.deepEqual(shown(all), [['r-1', 201, undefined]]);
   await changes.sweep();
   assert.deepEqual([await values(all), await waiting(all)], [['t-1'], []]);
+});
+
+test('a change that was made is answered as made, also when its event cannot be made now; the chain has it later', async (t) => {
+  const all = await opened(t);
+  let isAway = true;
+  const told: typeof events = {
+    ...events,
+    of: async (...asked) => {
+      if (isAway) throw new Failure(503, 'ServiceUnavailable', 'the store is away');
+      return events.of(...asked);
+    },
+  };
+  const changes = changesOver(all, all.store, told);
+  const answer = await changes.recorded(facts('r-1'), () => changes.write(put('t-1')).then(() => reply(201, {})));
+  assert.equal(answer.status, 201);
+  assert.deepEqual([shown(all), await waiting(all)], [[], ['r-1']]);
+  isAway = false;
+  await changes.sweep();
+  assert.deepEqual([shown(all), await waiting(all)], [[['r-1', 201, undefined]], []]);
 });
 
 test('a change whose record cannot be written is not made', async (t) => {
