@@ -1,11 +1,12 @@
 // The limit of the library: each operation in a loop on one thread, through the same crypto module as the service, with nothing around it.
-// Run as a process of its own: `node bench/alone.ts SECONDS`; prints microseconds of processor time for each operation, as JSON.
+// Run as a process of its own: `node bench/alone.ts SECONDS [OPERATION…]`; prints microseconds of processor time for each operation, as JSON.
 
 import { randomBytes } from 'node:crypto';
 import { algorithmFor, type KeyOperation } from '../src/crypto/algorithms.ts';
 import { openCryptoModule } from '../src/crypto/openssl-module.ts';
 import type { KeyAtRest } from '../src/crypto/types.ts';
 import { OPERATIONS, type Use, valueFor } from './operations-table.ts';
+import { timed } from './timed.ts';
 
 const seconds = Number(process.argv[2] ?? '1');
 const hsmId = 'bench';
@@ -13,7 +14,9 @@ const crypto = openCryptoModule({ rootKey: randomBytes(32) });
 const domain = { hsmId, sealed: crypto.createDomain(hsmId) };
 const figures: Record<string, number> = {};
 
-for (const use of OPERATIONS) figures[use.name] = timed(await prepared(use));
+const wanted = process.argv.slice(3);
+for (const use of OPERATIONS.filter(({ name }) => wanted.length === 0 || wanted.includes(name)))
+  figures[use.name] = timed(await prepared(use), seconds);
 console.log(JSON.stringify(figures));
 crypto.close();
 
@@ -39,19 +42,4 @@ async function prepared(use: Use): Promise<() => unknown> {
       return () => crypto.decrypt(key, algorithm(use.operation), made.value, made);
     }
   }
-}
-
-function timed(operate: () => unknown): number {
-  const until = process.cpuUsage();
-  for (let i = 0; i < 20; i += 1) operate();
-  const start = process.cpuUsage(until);
-  let count = 0;
-  let spent = 0;
-  while (spent < seconds * 1e6) {
-    for (let i = 0; i < 20; i += 1) operate();
-    count += 20;
-    const { user, system } = process.cpuUsage(until);
-    spent = user + system - start.user - start.system;
-  }
-  return spent / count;
 }

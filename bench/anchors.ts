@@ -101,9 +101,9 @@ export async function opensslSpeed(core: number, seconds: number): Promise<{ rea
   return { rsa2048: await sign('rsa2048'), p256: await sign('ecdsap256') };
 }
 
-/** Every operation by itself in the crypto module, microseconds of processor time each, by the operation's name. */
-export async function alone(core: number, seconds: number): Promise<Readonly<Record<string, number>>> {
-  const [command = '', ...args] = pinned([core], [process.execPath, resolve(import.meta.dirname, 'alone.ts'), String(seconds)]);
+/** Every operation, or those of these names, by itself in the crypto module; microseconds of processor time each, by the operation's name. */
+export async function alone(core: number, seconds: number, names: readonly string[] = []): Promise<Readonly<Record<string, number>>> {
+  const [command = '', ...args] = pinned([core], [process.execPath, resolve(import.meta.dirname, 'alone.ts'), String(seconds), ...names]);
   const { stdout } = await run(command, args);
   return JSON.parse(stdout);
 }

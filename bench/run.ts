@@ -10,13 +10,14 @@ import { audit } from './audit.ts';
 import { azureTable } from './azure-table.ts';
 import { growth } from './growth.ts';
 import { operations } from './operations.ts';
+import { peers } from './peers.ts';
 import { price } from './price.ts';
 import { scaling } from './scaling.ts';
 import type { Section, Settings } from './section.ts';
 import { start } from './start.ts';
 import { writes } from './writes.ts';
 
-const SECTIONS: readonly Section[] = [operations, azureTable, scaling, growth, writes, audit, price, start];
+const SECTIONS: readonly Section[] = [operations, azureTable, scaling, growth, writes, audit, price, start, peers];
 
 const root = resolve(import.meta.dirname, '..');
 const page = resolve(root, 'docs/performance.md');
