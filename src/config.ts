@@ -9,7 +9,7 @@ import { wrongRange } from './core/addresses.ts';
 import { type AuditSink, auditSinkIn, SINK_FORMS } from './core/audit-sink.ts';
 import type { OutboundRules } from './core/outbound.ts';
 import { regionNamed } from './core/regions.ts';
-import { EMBEDDED, parseStoreAddress, STORE_FORM, type StoreAddress } from './core/store-address.ts';
+import { EMBEDDED, type PostgresAddress, parseStoreAddress, STORE_FORM, type StoreAddress } from './core/store-address.ts';
 import { parseSecretSource, type SecretSource } from './terminal/secret-source.ts';
 import { UsageError } from './terminal/usage-error.ts';
 
@@ -24,6 +24,8 @@ export interface Config {
   readonly store: StoreAddress;
   /** The invitation with which the root key is fetched, `-` for a line of stdin; undefined: it is there, or made. */
   readonly join: string | undefined;
+  /** A server that follows the store's, near this node; undefined: everything is read from the store's. */
+  readonly replica: PostgresAddress | undefined;
   readonly rootKeyFile: string;
   /** Where the passphrase of a locked root key is; undefined: somebody gives it to the running service. */
   readonly rootKeyPassphrase: SecretSource | undefined;
@@ -123,6 +125,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   node:              { value: 'NAME',   environment: 'STRONGROOM_NODE',            default: 'node-1',               says: 'What this node is called, and its audit chain; each data folder of one store has its own.' },
   region:            { value: 'NAME',   environment: 'STRONGROOM_REGION',          default: 'none: it serves every HSM', says: 'The region in which this node is, e.g. norwayeast: it serves the HSMs that are there or were extended to it.' },
   join:              { value: 'INVITATION', environment: 'STRONGROOM_INVITATION',    default: 'none', says: 'On a new machine: what ./strongroom node invite printed on a member. The root key comes from there. An argument is seen by every account of the machine: - reads it from stdin, and the variable is for the owner alone.' },
+  replica:           { value: 'URL',    environment: 'STRONGROOM_REPLICA',         default: 'none', says: 'A PostgreSQL server near this node that follows the one of --store: what is not cached is read there while it has everything that this node has heard of. Its password is given as that of --store.' },
   store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: `A PostgreSQL database to keep the store in: ${STORE_FORM}. Its password is given in this variable, in $PGPASSWORD or in the password file, never as an argument.` },
 };
 
@@ -148,6 +151,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     region: regionOf(value('region')),
     store,
     join: joinOf(value('join'), store),
+    replica: replicaOf(given.replica?.at(-1), environment.STRONGROOM_REPLICA, store),
     rootKeyFile: resolve(value('root-key') ?? join(dataFolder, 'root.key')),
     rootKeyPassphrase: passphrase === undefined ? undefined : parseSecretSource(passphrase, '--root-key-passphrase'),
     port,
@@ -206,18 +210,18 @@ function readFlags(args: readonly string[]): Readonly<Record<string, string[] | 
 }
 
 /** The environment may hold a password; an argument is shown to everybody who lists the processes. */
-export function storeOf(flag: string | undefined, variable: string | undefined): StoreAddress {
+export function storeOf(flag: string | undefined, variable: string | undefined, name = '--store'): StoreAddress {
   const text = flag ?? (variable || undefined);
   if (text === undefined) return EMBEDDED;
   let address: StoreAddress;
   try {
     address = parseStoreAddress(text);
   } catch (error) {
-    throw new UsageError(`--store: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(`${name}: ${error instanceof Error ? error.message : String(error)}`);
   }
   if (flag !== undefined && address.engine === 'postgres' && address.password !== undefined)
     throw new UsageError(
-      '--store: every account of this machine sees the arguments; give the password in $PGPASSWORD, in the password file ($PGPASSFILE), or the whole address in $STRONGROOM_STORE',
+      `${name}: every account of this machine sees the arguments; give the password in $PGPASSWORD, in the password file ($PGPASSFILE), or the whole address in $${SETTINGS[name.slice(2)]?.environment}`,
     );
   return address;
 }
@@ -226,6 +230,14 @@ function nodeOf(text: string): string {
   if (!/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/.test(text))
     throw new UsageError(`--node ${text}: up to 32 lower-case letters, digits and hyphens between them`);
   return text;
+}
+
+function replicaOf(flag: string | undefined, variable: string | undefined, store: StoreAddress): PostgresAddress | undefined {
+  if (flag === undefined && !variable) return undefined;
+  const replica = storeOf(flag, variable, '--replica');
+  if (replica.engine === 'embedded' || store.engine === 'embedded')
+    throw new UsageError('--replica: it follows a PostgreSQL server; name that with --store');
+  return replica;
 }
 
 function joinOf(invitation: string | undefined, store: StoreAddress): string | undefined {

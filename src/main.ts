@@ -21,7 +21,7 @@ import { newClockOffset, sharedClock, systemClock } from './core/clock.ts';
 import { Versions } from './core/coherence.ts';
 import { noIdentity } from './core/errors-backup.ts';
 import { jsonOverHttps, openIssuerKeys } from './core/issuer-keys.ts';
-import { shownStore } from './core/store-address.ts';
+import { type PostgresAddress, type StoreAddress, shownStore } from './core/store-address.ts';
 import { type Urls, urlsFor } from './core/urls.ts';
 import { VERSION } from './core/version.ts';
 import { openEvidence } from './crypto/evidence.ts';
@@ -58,6 +58,8 @@ import { snapshotMarks } from './operator/snapshot.ts';
 import { buildRooms, freeKeys, type HouseParts } from './rooms.ts';
 import { lockFolder } from './store/folder-lock.ts';
 import { regionsOfNodes } from './store/nodes.ts';
+import type { ReplicaWatch } from './store/replica.ts';
+import { ReplicaGate } from './store/replica-gate.ts';
 import { diskTrouble } from './store/storage-errors.ts';
 import type { Nodes } from './store/store.ts';
 import { sweepEvery } from './sweeping.ts';
@@ -120,6 +122,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   let openedBackups: OpenBackups | undefined;
   let nodes: Nodes | undefined;
   let charge: Charge | undefined;
+  let replica: ReplicaWatch | undefined;
   const metrics = processMetrics(
     () => Promise.all([...crew.peers].map((worker) => worker.ask('metrics', undefined))),
     () => [...(audit === undefined ? [] : auditFigures(audit.state)), ...(openedBackups?.figures() ?? [])],
@@ -134,6 +137,7 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       ...(audit === undefined ? [] : auditNotes(audit.state)),
       ...(openedBackups?.notes() ?? []),
       ...(charge?.note === undefined ? [] : [charge.note]),
+      ...(replica === undefined ? [] : [replica.note]),
     ],
   };
   const management = await openManagementPort(config.managementPort, { ...health, metrics }).catch((cause: unknown) => {
@@ -194,11 +198,15 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
   if (!config.audit.isOn) log.warn('no audit records are kept');
   const keySets = openKeySets({ issuers, documentsOf, clock, versions, log });
   const outside = openOutsideIssuers({ issuers, keySetOf: keySets.keySetOf, clock, versions });
+  const watched = config.replica === undefined ? undefined : await openReplica(config.replica, config.store, versions);
+  if (watched !== undefined) cleanup.push(() => watched.watch.stop());
+  replica = watched?.watch;
   const shared = {
     issuers,
     dataFolder: config.dataFolder,
     node: config.node,
     region: config.region,
+    replica: watched?.data,
     store: config.store,
     rootKeys: rootKeys.shared,
     versions: sharedVersions,
@@ -346,6 +354,15 @@ async function start(config: Config, options: ServiceOptions, cleanup: (() => un
       },
     };
   }
+}
+
+/** Loaded where there is one. */
+async function openReplica(address: PostgresAddress, store: StoreAddress, versions: Versions) {
+  if (store.engine !== 'postgres') throw new Error('a replica follows a server');
+  const { watchReplica } = await import('./store/replica.ts');
+  const gate = ReplicaGate.allocate();
+  const watch: ReplicaWatch = watchReplica({ primary: store, replica: address, gate: new ReplicaGate(gate), versions });
+  return { watch, data: { address, gate } };
 }
 
 /** Every step, whatever became of the one before it; then the first failure. */

@@ -9,6 +9,7 @@ import type { Tag } from './core/coherence.ts';
 import { Failure } from './core/failure.ts';
 import type { OutboundRules } from './core/outbound.ts';
 import type { Room } from './core/route.ts';
+import type { PostgresAddress } from './core/store-address.ts';
 import { type Peer, peer } from './core/thread-calls.ts';
 import type { Urls } from './core/urls.ts';
 import { VERSION } from './core/version.ts';
@@ -32,6 +33,8 @@ export interface WorkerData extends StorePlace {
   readonly tenantId: string;
   /** Where this node is; undefined: it serves every HSM. */
   readonly region: string | undefined;
+  /** Where else this thread may read, and the memory that says when. */
+  readonly replica: { readonly address: PostgresAddress; readonly gate: SharedArrayBuffer } | undefined;
   readonly hosts: readonly string[];
   readonly hostsGiven: boolean;
   readonly trustedProxies: readonly string[];

@@ -28,6 +28,8 @@ import { openOutsideIssuers } from './identity/issuers/outside-token.ts';
 import { tokenVerifier } from './identity/verify-token.ts';
 import { buildRooms, freeKeys, type HouseParts } from './rooms.ts';
 import { openReader } from './store/open.ts';
+import type { Near } from './store/postgres.ts';
+import { ReplicaGate } from './store/replica-gate.ts';
 import type { WorkerData } from './worker-crew.ts';
 
 if (parentPort === null) throw new Error('worker.ts is started by worker-crew.ts');
@@ -53,12 +55,18 @@ const main = peer(parentPort, {
   close: async () => opened?.close(),
 });
 
+function nearOf({ replica }: WorkerData, versions: Versions): Near | undefined {
+  if (replica === undefined) return undefined;
+  const gate = new ReplicaGate(replica.gate);
+  return { address: replica.address, mayRead: () => gate.mayRead(versions) };
+}
+
 async function open(data: WorkerData): Promise<Opened> {
   const { urls, tenantId, region, hosts, hostsGiven, reusePort, auditGate, dataFolder } = data;
   const clock = sharedClock(data.clockOffset);
   const versions = new Versions(data.versions, data.degradedFor);
   const log = pino({ level: data.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
-  const { read, close: closeReader } = await openReader(data);
+  const { read, close: closeReader } = await openReader(data, nearOf(data, versions));
   const crypto = openCryptoModule({ rootKey: new RootKeys(data.rootKeys) });
   const addresses = hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
   const signerFor: SignerFor = (asked) => main.ask('signer', asked) as Promise<KnownSigner>;

@@ -2,6 +2,7 @@
 
 import type { StoreAddress } from '../core/store-address.ts';
 import { databaseExists, openEmbeddedReader, openEmbeddedSnapshot, openEmbeddedStore, peekMeta as peekEmbedded } from './embedded.ts';
+import type { Near } from './postgres.ts';
 import type { OpenReader, Store, StoreOptions } from './store.ts';
 
 export interface StorePlace {
@@ -14,9 +15,9 @@ export async function openStore({ dataFolder, store }: StorePlace, options: Stor
   return store.engine === 'embedded' ? openEmbeddedStore(dataFolder, options) : (await postgres()).openPostgresStore(store, options);
 }
 
-/** For threads that read. */
-export async function openReader({ dataFolder, store }: StorePlace): Promise<OpenReader> {
-  return store.engine === 'embedded' ? openEmbeddedReader(dataFolder) : (await postgres()).openPostgresReader(store);
+/** For threads that read; `near`: a replica that may answer instead. */
+export async function openReader({ dataFolder, store }: StorePlace, near?: Near): Promise<OpenReader> {
+  return store.engine === 'embedded' ? openEmbeddedReader(dataFolder) : (await postgres()).openPostgresReader(store, near);
 }
 
 /** As of now, whatever is committed while it is read. */

@@ -17,7 +17,7 @@ import {
   removeNode,
   whyShutOut,
 } from './nodes.ts';
-import { type Client, openClient, openPool, type Run } from './postgres.ts';
+import { type Client, type Near, openClient, openPool, type Run } from './postgres.ts';
 import { migratePostgres, schemaIn } from './postgres-schema.ts';
 import { InUse, openPostgresWriter, type PostgresWriter } from './postgres-writer.ts';
 import type { Nodes, OpenReader, Reader, Store, StoreOptions } from './store.ts';
@@ -126,8 +126,8 @@ function lookEvery(writer: PostgresWriter, lost: (error: Error) => void): { stop
   };
 }
 
-export function openPostgresReader(address: PostgresAddress): OpenReader {
-  const pool = openPool(address, READERS);
+export function openPostgresReader(address: PostgresAddress, near?: Near): OpenReader {
+  const pool = openPool(address, READERS, near);
   return { read: pool.db, close: () => pool.close() };
 }
 

@@ -88,19 +88,23 @@ export async function openClient(address: PostgresAddress, limits: Limits = {}):
   };
 }
 
+/** A server near by that may answer instead, while it may. */
+export interface Near {
+  readonly address: PostgresAddress;
+  mayRead(): boolean;
+}
+
 /** Reads that meet a server which is gone end with a 503, or with what a new connection answers. */
-export function openPool(address: PostgresAddress, most: number): Pool {
-  const pool = new pg.Pool({
-    ...settingsFor(address, { statement: READ_WITHIN }),
-    max: most,
-    idleTimeoutMillis: 60_000,
-    allowExitOnIdle: true,
-  });
-  // A connection that ends while nobody uses it is replaced by the next query.
-  pool.on('error', () => undefined);
+export function openPool(address: PostgresAddress, most: number, near?: Near): Pool {
+  const pool = poolAt(address, most);
   const once: Run = (sql, parameters = []) => pool.query({ text: sql, values: [...parameters] });
+  const replica = near === undefined ? undefined : poolAt(near.address, most);
   const run: Run = async (sql, parameters = []) => {
     refuseNul(parameters);
+    if (replica !== undefined && near?.mayRead() === true) {
+      const answer = await replica.query({ text: sql, values: [...parameters] }).catch(() => undefined);
+      if (answer !== undefined) return answer;
+    }
     try {
       // The one that was used may have ended a moment ago, with the server's restart.
       return await once(sql, parameters).catch((error: unknown) => {
@@ -112,7 +116,24 @@ export function openPool(address: PostgresAddress, most: number): Pool {
       throw error;
     }
   };
-  return { db: new Kysely<Tables>({ dialect: dialectOver(readOnly(run)) }), close: () => pool.end() };
+  return {
+    db: new Kysely<Tables>({ dialect: dialectOver(readOnly(run)) }),
+    close: async () => {
+      await Promise.all([pool.end(), replica?.end()]);
+    },
+  };
+}
+
+function poolAt(address: PostgresAddress, most: number): pg.Pool {
+  const pool = new pg.Pool({
+    ...settingsFor(address, { statement: READ_WITHIN }),
+    max: most,
+    idleTimeoutMillis: 60_000,
+    allowExitOnIdle: true,
+  });
+  // A connection that ends while nobody uses it is replaced by the next query.
+  pool.on('error', () => undefined);
+  return pool;
 }
 
 /** The pool's connections are the writer's equals before the server; what reads is held to reading here. */

@@ -1,0 +1,35 @@
+// When threads may read from a replica, in memory that they share. Knows no server.
+
+import { monotonic, type Versions } from '../core/coherence.ts';
+
+const OPEN = 0;
+const EPOCH = 1;
+const UNTIL = 2;
+
+/** Whether threads may read from the replica, in memory that they share. */
+export class ReplicaGate {
+  readonly #shared: Int32Array;
+
+  constructor(shared: SharedArrayBuffer) {
+    this.#shared = new Int32Array(shared);
+  }
+
+  static allocate(): SharedArrayBuffer {
+    return new SharedArrayBuffer(3 * 4);
+  }
+
+  /** Until that moment, and only as long as no commit is heard of behind this epoch of `Versions`. */
+  open(epoch: number, until: number): void {
+    Atomics.store(this.#shared, OPEN, 0);
+    Atomics.store(this.#shared, EPOCH, epoch);
+    Atomics.store(this.#shared, UNTIL, until | 0);
+    Atomics.store(this.#shared, OPEN, 1);
+  }
+
+  mayRead(versions: Versions): boolean {
+    // A machine that slept knows by the day's clock that it has not heard for too long.
+    if (!versions.areCurrent || Atomics.load(this.#shared, OPEN) === 0 || Atomics.load(this.#shared, EPOCH) !== versions.epoch)
+      return false;
+    return ((Atomics.load(this.#shared, UNTIL) - monotonic()) | 0) > 0;
+  }
+}
