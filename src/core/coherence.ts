@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { LRUCache } from 'lru-cache';
 import { systemClock } from './clock.ts';
+import { Failure } from './failure.ts';
 
 /** What a commit touched, for example `hsm:{id}`, `access:{id}`, `key:{id}/{name}`, `principal:{id}`. */
 export type Tag = string;
@@ -79,6 +80,11 @@ export class Versions {
     Atomics.store(this.#counters, HELD, SHUT);
   }
 
+  /** Whether this node has nothing to decide any more: another run of it, or its end, is in the store. */
+  get areShut(): boolean {
+    return Atomics.load(this.#counters, HELD) === SHUT;
+  }
+
   /** Whether caches may be served now. */
   get areCurrent(): boolean {
     const held = Atomics.load(this.#counters, HELD);
@@ -120,6 +126,10 @@ interface Entry<Value> {
   readonly version: number;
 }
 
+function noPlace(): Failure {
+  return new Failure(503, 'ServiceUnavailable', 'This node does not serve any more. Ask another one.', { headers: { 'retry-after': '1' } });
+}
+
 /** A bounded, least-recently-used cache whose entries die with the commit that touched their tag. */
 export class CoherentCache<Value> {
   readonly #entries: LRUCache<string, Entry<Value>>;
@@ -141,10 +151,14 @@ export class CoherentCache<Value> {
     return undefined;
   }
 
-  /** The cached value, or the loaded one. The tag's counter is read before the load, so that a commit in between is not missed. */
+  /**
+   * The cached value, or the loaded one. The tag's counter is read before the load, so that a commit in between is not missed. Rejects with a 503 where this
+   * node is shut out: whoever it was may read as before, and has nothing to say.
+   */
   async get(key: string, tag: Tag, load: () => Promise<Value>): Promise<Value> {
     const cached = this.peek(key, tag);
     if (cached !== undefined) return cached;
+    if (this.#versions.areShut) throw noPlace();
     const version = this.#versions.of(tag);
     const value = await load();
     this.#entries.set(key, { value, version });

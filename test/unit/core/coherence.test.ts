@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CoherentCache, monotonic, Versions } from '../../../src/core/coherence.ts';
+import { Failure } from '../../../src/core/failure.ts';
 
 const ALLOWED = 60_000;
 
@@ -67,4 +68,15 @@ test('a node that slept with its machine believes nothing that it knew before, w
   assert.equal(await get(), 3);
   versions.holdUntil(monotonic());
   assert.equal(versions.areCurrent, false);
+});
+
+test('a node that is shut out answers with a 503, and does not read what it would decide by', async () => {
+  const versions = new Versions(Versions.allocate());
+  const cache = new CoherentCache<number>(versions, { max: 1 });
+  let loads = 0;
+  const get = (): Promise<number> => cache.get('a', 'a', async () => (loads += 1));
+  await get();
+  versions.shut();
+  await assert.rejects(get(), (error) => error instanceof Failure && error.status === 503);
+  assert.equal(loads, 1);
 });
