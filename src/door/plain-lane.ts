@@ -27,6 +27,8 @@ export interface Lane {
 /** Longer heads and bodies are Node's. */
 const LONGEST_HEAD = 16 << 10;
 const LONGEST_BODY = 64 << 10;
+/** Milliseconds that a client may come late to what it was told. */
+const IDLE_BUFFER = 1000;
 const CLOSE = 'Connection: close\r\n';
 const TIMED_OUT = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
 
@@ -103,7 +105,7 @@ export function openLane(socket: TLSSocket, parts: LaneParts, left: () => void):
     isEnding ||= parts.isClosing() || answer.headers.connection === 'close';
     socket.write(headOf(answer, isEnding ? CLOSE : keepAlive) + (answer.body ?? ''));
     isAnswering = false;
-    if (isNew) socket.setTimeout(parts.idle);
+    if (isNew) socket.setTimeout(parts.idle + IDLE_BUFFER);
     isNew = false;
     if (isEnding) socket.end();
     // A body that was not waited for comes first.

@@ -31,6 +31,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
 const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['*'],
   'rooms.ts': ['core', 'crypto', 'graph', 'hsm', 'identity', 'management', 'store'],
+  'service-status.ts': ['audit', 'core', 'door', 'operator', 'store', 'backup-crew.ts'],
   'sweeping.ts': ['audit', 'core', 'hsm', 'identity', 'management', 'operator', 'store', 'backup-crew.ts', 'rooms.ts'],
   'worker-crew.ts': ['audit', 'core', 'door', 'hsm', 'identity', 'store', 'compile-cache.ts', 'rooms.ts'],
   'worker.ts': ['audit', 'core', 'crypto', 'door', 'hsm', 'identity', 'store', 'rooms.ts', 'worker-crew.ts'],
