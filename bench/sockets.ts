@@ -43,13 +43,17 @@ for (let wave = 1; wave <= Number(values.waves); wave += 1)
     await flood(`wave ${wave}, ${kind}`, open);
 
 async function flood(name: string, make: (connection: ConnectionFile) => Promise<Socket>): Promise<void> {
-  const sockets: Socket[] = [];
-  for (let done = 0; done < wanted; done += AT_ONCE)
-    sockets.push(...(await Promise.all(Array.from({ length: Math.min(AT_ONCE, wanted - done) }, () => make(connection)))));
-  const ends = sockets.map(heard);
-  const open = sockets.filter(({ destroyed }) => !destroyed).length;
+  const ends: Promise<unknown>[] = [];
+  let open = 0;
+  const one = async (): Promise<void> => {
+    const socket = await make(connection);
+    open += 1;
+    ends.push(heard(socket).then(() => (open -= 1)));
+  };
+  while (ends.length < wanted) await Promise.all(Array.from({ length: Math.min(AT_ONCE, wanted - ends.length) }, one));
+  const stillOpen = open;
   const during = [digits(resident()), descriptors(), digits(await answeredIn())];
-  console.log(`| ${name} | ${sockets.length} | ${open} | ${during.join(' | ')} |`);
+  console.log(`| ${name} | ${ends.length} | ${stillOpen} | ${during.join(' | ')} |`);
   await Promise.all(ends);
   console.log(`| after it | | 0 | ${digits(resident())} | ${descriptors()} | ${digits(await answeredIn())} |`);
 }

@@ -1,4 +1,5 @@
-// A disk that does not do what it is told, for the process that this is preloaded into and for files under $STRONGROOM_FAULTY_FOLDER alone.
+// A disk that does not do what it is told, for the process that this is preloaded into and for files under $STRONGROOM_FAULTY_FOLDER alone; where
+// $STRONGROOM_FAULTY_NAME is set, for those of them alone that have it in their path.
 // The first byte of $STRONGROOM_FAULTY_MODE, a file that is mapped, says how it fails now:
 //   0 not at all · f what should be synced is written and reported as failed · w nothing is written · t half is written, then the disk is full
 //   s half is written, which is no error · r read-only
@@ -15,10 +16,12 @@
 #include <unistd.h>
 
 static const char *folder;
+static const char *name;
 static volatile char *mode;
 
 __attribute__((constructor)) static void begin(void) {
   folder = getenv("STRONGROOM_FAULTY_FOLDER");
+  name = getenv("STRONGROOM_FAULTY_NAME");
   const char *file = getenv("STRONGROOM_FAULTY_MODE");
   if (folder == NULL || file == NULL) return;
   int fd = open(file, O_RDONLY);
@@ -34,7 +37,8 @@ static char now(int fd) {
   ssize_t length = readlink(link, path, sizeof path - 1);
   if (length < 0) return '0';
   path[length] = 0;
-  return strncmp(path, folder, strlen(folder)) == 0 ? *mode : '0';
+  if (strncmp(path, folder, strlen(folder)) != 0) return '0';
+  return name == NULL || strstr(path + strlen(folder), name) != NULL ? *mode : '0';
 }
 
 static ssize_t failed(int error) {

@@ -21,7 +21,7 @@ export const FAULTS = {
 export interface FaultyDisk {
   /** Everything under it is on that disk. */
   readonly folder: string;
-  /** What a process under it is started with. */
+  /** What a process under it is started with; with $STRONGROOM_FAULTY_NAME besides, only files with that in their path are on it. */
   readonly environment: Readonly<Record<string, string>>;
   fail(how: keyof typeof FAULTS): Promise<void>;
   remove(): Promise<void>;

@@ -2,17 +2,15 @@
 // that clients are pointed to. It certifies what it is asked for; `isOurName` says what may be asked.
 
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { getCACertificates, rootCertificates } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
 import { type Lifetime, loadX509, serialNumber, validity } from '../core/x509.ts';
+import { CERTIFICATE_FILE, finishInstalling, installAuthority, KEY_FILE, readIfThere, writeWhole } from './authority-files.ts';
 import { leafFile } from './kept-leaf.ts';
 
-const KEY_FILE = 'ca-key.pem';
-const CERTIFICATE_FILE = 'ca.pem';
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const AUTHORITY_DAYS = 3653;
@@ -52,14 +50,13 @@ export async function openAuthority(dataDir: string, clock: Clock): Promise<Auth
   const caFile = join(dataDir, CERTIFICATE_FILE);
   const caBundleFile = join(dataDir, 'ca-bundle.pem');
 
+  await finishInstalling(keyFile, caFile);
   const [keyText, certificateText] = await Promise.all([readIfThere(keyFile), readIfThere(caFile)]);
   const kept =
     keyText === undefined && certificateText === undefined ? undefined : checkedPair(keyFile, keyText, caFile, certificateText, clock);
   const { key, certificate } = kept ?? (await createAuthority(clock));
-  if (kept === undefined) {
-    await writeWhole(keyFile, key.export({ type: 'pkcs8', format: 'pem' }), 0o600);
-    await writeWhole(caFile, certificate.toString(), 0o644);
-  }
+  if (kept === undefined)
+    await installAuthority(dataDir, { key: key.export({ type: 'pkcs8', format: 'pem' }).toString(), certificate: certificate.toString() });
   const bundled = await readIfThere(caBundleFile);
   if (bundled?.startsWith(certificate.toString().trim()) !== true) await writeWhole(caBundleFile, bundleWith(certificate), 0o644);
 
@@ -75,7 +72,8 @@ export async function openAuthority(dataDir: string, clock: Clock): Promise<Auth
     const kept = await file.read(names);
     if (kept !== undefined && clock.now() < kept.renewAt) return kept;
     const made = await make();
-    await file.write(names, made);
+    // It saves the next start a moment. A disk that does not take it is said to be so by what cannot do without.
+    await file.write(names, made).catch(() => undefined);
     return made;
   }
 
@@ -100,27 +98,6 @@ export async function openAuthority(dataDir: string, clock: Clock): Promise<Auth
   }
 
   return { certificate: certificate.toString(), caFile, caBundleFile, leaf, refreshBundle };
-}
-
-/** The two files of an authority, PEM. */
-export interface AuthorityFiles {
-  readonly key: string;
-  readonly certificate: string;
-}
-
-/** As they are in a data folder whose authority was opened. */
-export async function readAuthority(dataDir: string): Promise<AuthorityFiles> {
-  const [key, certificate] = await Promise.all([
-    readFile(join(dataDir, KEY_FILE), 'utf8'),
-    readFile(join(dataDir, CERTIFICATE_FILE), 'utf8'),
-  ]);
-  return { key, certificate };
-}
-
-/** Puts another authority in the place of a folder's own. What a kill leaves between the two files is refused by the next start, and not used. */
-export async function installAuthority(dataDir: string, { key, certificate }: AuthorityFiles): Promise<void> {
-  await writeWhole(join(dataDir, KEY_FILE), key, 0o600);
-  await writeWhole(join(dataDir, CERTIFICATE_FILE), certificate, 0o644);
 }
 
 const HSM_NAME = /^(?=.{3,24}$)[a-z](?:[a-z0-9]|-[a-z0-9])+$/;
@@ -248,29 +225,4 @@ function bundleWith(certificate: X509Certificate): string {
   const system = getCACertificates('system');
   const known = system.length > 0 ? system : rootCertificates;
   return [certificate.toString(), ...known].map((pem) => `${pem.trim()}\n`).join('');
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-    throw cause;
-  }
-}
-
-/** Replaces a file in one step: after a crash there is the old content or the new, and it is on disk when this returns. */
-async function writeWhole(path: string, content: string | Buffer, mode: number): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  try {
-    await using file = await open(temporary, 'wx', mode);
-    await file.writeFile(content);
-    await file.sync();
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw cause;
-  }
-  await using folder = await open(join(path, '..'));
-  await folder.sync();
 }

@@ -3,7 +3,7 @@
 
 import { fromBase64url, toBase64url } from '../core/encoding.ts';
 import type { CryptoModule } from '../crypto/module.ts';
-import { type AuthorityFiles, installAuthority, readAuthority } from '../door/certificate-authority.ts';
+import { type AuthorityFiles, installAuthority, readAuthority } from '../door/authority-files.ts';
 import { readMeta, writeMeta } from '../store/meta.ts';
 import type { Store, Writer } from '../store/store.ts';
 

@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, open, readdir, stat } from 'node:fs/promises';
+import { copyFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { readRootKeyFile } from '../crypto/root-key.ts';
@@ -15,6 +15,7 @@ import { structuralDamage } from '../store/inspect.ts';
 import { readMeta } from '../store/meta.ts';
 import { schemaOf } from '../store/migrate.ts';
 import { openReader } from '../store/sqlite.ts';
+import { diskTrouble } from '../store/storage-errors.ts';
 import { isThere, readText, syncFolder, writeFileWhole } from '../terminal/files.ts';
 import { acceptDatabase, GENERATION } from './anchor.ts';
 import { ROOT_KEY_ID } from './root-key-change.ts';
@@ -67,13 +68,24 @@ export function snapshotMarks(rootKeys: RootKeys, text: string): Record<string, 
   return marksOf(rootKeys, KIND, text);
 }
 
-/** Takes a snapshot. Throws an Error for the operator; what was written until then is no snapshot. */
+/** Takes a snapshot. Throws an Error for the operator, and nothing is left of it then; what a kill leaves is no snapshot. */
 export async function takeSnapshot(wish: SnapshotWish): Promise<Manifest> {
-  const { dataFolder, target, program, now } = wish;
+  const { target } = wish;
   await mkdir(dirname(target), { recursive: true });
   await mkdir(target, { mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
     throw new Error(`cannot make '${target}': ${cause.code === 'EEXIST' ? 'it is there already' : (cause.code ?? cause.message)}`);
   });
+  try {
+    return await fill(wish);
+  } catch (cause) {
+    await rm(target, { recursive: true, force: true }).catch(() => undefined);
+    const trouble = diskTrouble(cause);
+    throw trouble === undefined ? cause : new Error(`the snapshot could not be written to '${target}': ${trouble}`, { cause });
+  }
+}
+
+/** The folder is there and empty. The manifest comes last. */
+async function fill({ dataFolder, target, program, now, ...wish }: SnapshotWish): Promise<Manifest> {
   copyDatabaseFile(databaseFile(dataFolder), join(target, DATABASE));
   const facts = await factsInside(join(target, DATABASE));
   // The records of the database's changes are older than the database: the chain may only be ahead of it.

@@ -104,7 +104,13 @@ export async function migrate(
       connection.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${version}`);
       connection.exec('COMMIT');
     },
-    rollBack: async () => connection.exec('ROLLBACK'),
+    rollBack: async () => {
+      try {
+        connection.exec('ROLLBACK');
+      } catch {
+        // After an error of the disk SQLite may have done it by itself. What went wrong before is what counts.
+      }
+    },
   };
   await migrateTarget(target, migrations, keep);
 }

@@ -247,6 +247,28 @@ test('a folder with one file of the two, a broken one, or two that do not match 
   }
 });
 
+test('killed while it was being written, an authority is the one before or the new one, and needs no help', async () => {
+  const other = newFolder();
+  await openAuthority(other, at(NOW));
+  const [key, certificate] = ['ca-key.pem', 'ca.pem'].map((name) => readFileSync(join(other, name)));
+  const [ownKey, own] = ['ca-key.pem', 'ca.pem'].map((name) => readFileSync(join(dataDir, name)));
+  const cases = [
+    [{ 'ca.pem.next': certificate }, undefined],
+    [{ 'ca.pem.next': certificate, 'ca-key.pem': key }, certificate],
+    [{ 'ca.pem.next': certificate, 'ca-key.pem': ownKey, 'ca.pem': own }, own],
+    [{ 'ca.pem.next': certificate, 'ca-key.pem': key, 'ca.pem': own }, certificate],
+    [{ 'ca.pem.next': 'cut o', 'ca-key.pem': key, 'ca.pem': certificate }, certificate],
+  ] as const;
+  for (const [files, wanted] of cases) {
+    const folder = newFolder();
+    for (const [name, content = ''] of Object.entries(files)) writeFileSync(join(folder, name), content);
+    const opened = await openAuthority(folder, at(NOW));
+    assert.equal(opened.certificate, wanted?.toString() ?? opened.certificate);
+    assert.equal(readFileSync(join(folder, 'ca.pem'), 'utf8'), opened.certificate);
+    assert.ok(!readdirSync(folder).includes('ca.pem.next'));
+  }
+});
+
 test('an authority that has expired is refused', async () => {
   const expires = new X509Certificate(authority.certificate).validToDate.getTime();
   await assert.rejects(openAuthority(dataDir, at(expires)), /has expired/);
