@@ -10,6 +10,7 @@ import { after, before, suite, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { chainsIn } from '../../src/audit/verify.ts';
 import { parseStoreAddress, shownStore } from '../../src/core/store-address.ts';
+import { openForwarder } from '../cluster-yard.ts';
 import { type House, openHouse } from '../house.ts';
 import { type Answer, type Caller, CLI, callerOf, connectionOf, type Node, type NodePlace, startNode } from '../nodes.ts';
 import { noPostgres, type PostgresServer, postgresServer } from '../postgres.ts';
@@ -237,6 +238,27 @@ suite('several nodes over one database', { skip: noPostgres }, () => {
     await until(inCharge, (name) => name === 'node-1');
     wrong.child.kill('SIGTERM');
     assert.equal(await wrong.ended(), 0, wrong.said());
+  });
+
+  test('a node that does not hear of the database says so, and goes on by itself when it does', async () => {
+    const forwarder = await openForwarder(server.port);
+    const store = `postgres://owner:${server.password}@127.0.0.1:${forwarder.port}/${database}?sslmode=disable`;
+    const node = await startNode({ ...places, store }, 'node-8', '127.0.1.8');
+    nodes.push(node);
+    await node.becomes('ready');
+    for (const how of ['refuse', 'silence'] as const) {
+      forwarder.cut(how);
+      await node.becomes('cut off');
+      forwarder.heal();
+      await node.becomes('ready');
+      await until(
+        () => at(node, 'PATCH', '/keys/k', { tags: { how } }),
+        ({ status }) => status === 200,
+      );
+    }
+    await command('remove', 'node-8');
+    assert.equal(await node.ended(), 1, node.said());
+    forwarder.close();
   });
 
   test('two that begin at the same time with an empty database are one service', async () => {
