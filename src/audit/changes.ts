@@ -44,7 +44,9 @@ interface Change {
 
 type MakeEvent = () => Promise<string | undefined>;
 
-/** At a time; the rest waits for the next commit. */
+/** With the commit of a change: rarely, and always as many, so that it costs one statement for all of them. */
+const TAKEN_AT_ONCE = 64;
+/** At a time, when nothing else is written; the rest waits for the next. */
 const MOST_TAKEN = 200;
 
 export function openChanges({ store, chain, ledger, gate, clock, events }: ChangesParts): Changes {
@@ -56,13 +58,15 @@ export function openChanges({ store, chain, ledger, gate, clock, events }: Chang
 
   async function write<Result>(job: (writer: Writer) => Promise<Result>): Promise<Result> {
     const change = calls.getStore();
-    const { result, taken, deeds } = await store.write(async (writer) => {
+    const taken = change !== undefined && inChain.size >= TAKEN_AT_ONCE ? claim(TAKEN_AT_ONCE) : [];
+    const written = store.write(async (writer) => {
       const deeds: CallFacts[] = [];
       const result = await job({ ...writer, note: (deed) => deeds.push(factsOf(deed, clock.now())) });
       for (const facts of change === undefined ? deeds : [change.facts]) await keep(writer, facts);
-      return { result, deeds, taken: change === undefined ? [] : await take(writer) };
+      await take(writer, taken);
+      return { result, deeds };
     });
-    for (const id of taken) inChain.delete(id);
+    const { result, deeds } = await restored(written, taken);
     if (change === undefined) for (const facts of deeds) await finish({ facts, isKept: true }, DONE);
     else change.isKept = true;
     return result;
@@ -78,10 +82,25 @@ export function openChanges({ store, chain, ledger, gate, clock, events }: Chang
       .execute();
   }
 
-  async function take(writer: Writer): Promise<readonly string[]> {
-    const taken = [...inChain].slice(0, MOST_TAKEN);
-    if (taken.length > 0) await writer.deleteFrom('audit_changes').where('request_id', 'in', taken).execute();
-    return taken;
+  /** So that changes which share a commit do not all take the same ones out. */
+  function claim(count: number): readonly string[] {
+    const claimed = [...inChain].slice(0, count);
+    for (const id of claimed) inChain.delete(id);
+    return claimed;
+  }
+
+  /** What was claimed for a transaction that was not made is still in the store. */
+  async function restored<Result>(written: Promise<Result>, claimed: readonly string[]): Promise<Result> {
+    try {
+      return await written;
+    } catch (error) {
+      for (const id of claimed) inChain.add(id);
+      throw error;
+    }
+  }
+
+  async function take(writer: Writer, ids: readonly string[]): Promise<void> {
+    if (ids.length > 0) await writer.deleteFrom('audit_changes').where('request_id', 'in', ids).execute();
   }
 
   async function recorded<Result>(facts: CallFacts, run: () => Promise<Result>): Promise<Result> {
@@ -130,7 +149,11 @@ export function openChanges({ store, chain, ledger, gate, clock, events }: Chang
         await ledger.append(events.overdue());
       }
       if (inChain.size === 0) return;
-      for (const id of await store.write(take)) inChain.delete(id);
+      const taken = claim(MOST_TAKEN);
+      await restored(
+        store.write((writer) => take(writer, taken)),
+        taken,
+      );
     },
   };
 }

@@ -111,6 +111,22 @@ test('a change that was made is answered as made, also when its event cannot be 
   assert.deepEqual([shown(all), await waiting(all)], [[['r-1', 201, undefined]], []]);
 });
 
+test('records that the chain has leave the store with later changes, many at a time, and stay there when such a change fails', async (t) => {
+  const all = await opened(t);
+  const changes = changesOver(all);
+  const change = (number: number, job: (writer: Writer) => Promise<unknown>): Promise<unknown> =>
+    changes.recorded(facts(`r-${number}`), () => changes.write(job));
+  for (let i = 0; i < 64; i += 1) await change(i, put(`t-${i}`));
+  assert.equal((await waiting(all)).length, 64);
+  const failing = change(64, async () => {
+    throw new Failure(409, 'Conflict', 'no');
+  });
+  await assert.rejects(failing);
+  assert.equal((await waiting(all)).length, 64);
+  await Promise.all([change(65, put('t-65')), change(66, put('t-66'))]);
+  assert.deepEqual(await waiting(all), ['r-65', 'r-66']);
+});
+
 test('a change whose record cannot be written is not made', async (t) => {
   const all = await opened(t);
   const { store } = all;
