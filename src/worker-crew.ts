@@ -1,5 +1,6 @@
 // The worker threads: starts them, answers what they ask of the main thread, tells them of commits, and replaces one that falls.
 
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import type { Audit } from './audit/open-audit.ts';
@@ -127,8 +128,15 @@ export class SpareThreads {
     return this.#threads.pop() ?? newThread();
   }
 
+  /** Each is let load what it is loading: to end a thread while a native library opens in it ends the process. */
   async close(): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.terminate()));
+    await Promise.all(
+      this.#threads.map(async (thread) => {
+        const ended = once(thread, 'exit');
+        await Promise.race([peer(thread, {}).ask('close', undefined), ended]);
+        await thread.terminate();
+      }),
+    );
   }
 
   #remove(thread: Worker): void {
