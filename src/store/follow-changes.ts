@@ -53,7 +53,12 @@ export async function followChanges({ address, node, versions, committed, beat, 
     if (client === undefined || client.isLost) client = await connected();
     const rows = await changesFrom(client.run, last?.sequence);
     const first = rows[0];
-    if (last !== undefined && (first === undefined || first.sequence !== last.sequence || first.tags_json !== last.tags_json)) {
+    // Before the first commit of all there was none to be found again.
+    if (
+      last !== undefined &&
+      last !== NOTHING &&
+      (first === undefined || first.sequence !== last.sequence || first.tags_json !== last.tags_json)
+    ) {
       versions.touchAll();
     }
     const others = rows.filter((row) => row.node !== node && row.sequence !== last?.sequence);
