@@ -40,6 +40,8 @@ export interface Config {
   readonly domain: string;
   /** Addresses and ranges of the proxies in front of this service. */
   readonly trustedProxies: readonly string[];
+  /** Whether those say in front of each connection whose it is. */
+  readonly proxyProtocol: boolean;
   /** Requests that one worker may have under way at once, in each part of the service. */
   readonly inFlight: number;
   /** Milliseconds. */
@@ -104,6 +106,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   host:              { value: 'ADDR',   environment: 'STRONGROOM_HOST',            default: LOOPBACK.join(','),     says: 'An IP address to listen on; may be given more than once.', multiple: true },
   domain:            { value: 'NAME',   environment: 'STRONGROOM_DOMAIN',          default: 'localhost',            says: 'The domain of every name: an HSM is {name}.managedhsm.{domain}.' },
   'trusted-proxy':   { value: 'ADDR',   environment: 'STRONGROOM_TRUSTED_PROXY',   default: 'none',                 says: 'A proxy in front of this service, by address or range; its x-forwarded-for says who the client is. May be given more than once.', multiple: true },
+  'proxy-protocol':  { value: 'on|off', environment: 'STRONGROOM_PROXY_PROTOCOL',  default: 'off',                  says: 'Whether the trusted proxies pass TLS through and say in front of each connection whose it is (PROXY protocol, version 2); it then has to be there.' },
   'attestation-private-host': { value: 'HOST[:PORT]', environment: 'STRONGROOM_ATTESTATION_PRIVATE_HOSTS', default: 'none', says: 'An attestation authority that may be at a private or loopback address; public ones need no mention. May be given more than once.', multiple: true },
   'attestation-ca':  { value: 'FILE',   environment: 'STRONGROOM_ATTESTATION_CA',  default: 'the public ones',      says: 'Certificate authorities (PEM) of attestation authorities, besides the public ones.' },
   issuers:           { value: 'FILE',   environment: 'STRONGROOM_ISSUERS',         default: 'none',                 says: 'Whose tokens are believed besides our own: a file that names the issuers (docs/identity.md).' },
@@ -160,6 +163,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     hostsGiven: hosts !== undefined,
     domain: domainOf(value('domain') ?? 'localhost'),
     trustedProxies: (values('trusted-proxy') ?? []).map(proxyOf),
+    proxyProtocol: proxyProtocolOf(isOn('proxy-protocol', value('proxy-protocol') ?? 'off'), values('trusted-proxy')),
     inFlight: inFlightOf(value('in-flight') ?? '1000'),
     degradedFor: degradedOf(value('degraded') ?? '0'),
     attestation: {
@@ -301,6 +305,11 @@ function domainOf(text: string): string {
     throw new UsageError(`--domain ${text}: a domain is labels of letters, digits and hyphens, with dots between them`);
   }
   return domain;
+}
+
+function proxyProtocolOf(isOn: boolean, proxies: readonly string[] | undefined): boolean {
+  if (isOn && proxies === undefined) throw new UsageError('--proxy-protocol: name the proxies whose word is taken with --trusted-proxy');
+  return isOn;
 }
 
 function proxyOf(text: string): string {

@@ -449,7 +449,20 @@ function workerData(
   urls: Urls,
   tenantId: string,
 ): WorkerData {
-  const { dataFolder, node, region, store, hosts, hostsGiven, trustedProxies, inFlight, degradedFor, attestation, logLevel } = config;
+  const {
+    dataFolder,
+    node,
+    region,
+    store,
+    hosts,
+    hostsGiven,
+    trustedProxies,
+    proxyProtocol,
+    inFlight,
+    degradedFor,
+    attestation,
+    logLevel,
+  } = config;
   return {
     dataFolder,
     node,
@@ -464,6 +477,7 @@ function workerData(
     hosts,
     hostsGiven,
     trustedProxies,
+    proxyProtocol,
     inFlight,
     degradedFor,
     attestation,

@@ -39,6 +39,7 @@ export interface WorkerData extends StorePlace {
   readonly hosts: readonly string[];
   readonly hostsGiven: boolean;
   readonly trustedProxies: readonly string[];
+  readonly proxyProtocol: boolean;
   readonly inFlight: number;
   readonly degradedFor: number;
   readonly attestation: OutboundRules;

@@ -92,6 +92,7 @@ async function open(data: WorkerData): Promise<Opened> {
     metrics,
     addresses,
     trustedProxies: data.trustedProxies,
+    proxyProtocol: data.proxyProtocol,
     inFlight: data.inFlight,
   });
   const leaf = (names: readonly string[]): Promise<Leaf> => main.ask('leaf', names) as Promise<Leaf>;

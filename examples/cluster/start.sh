@@ -21,6 +21,7 @@ rm -f "$folder/stopping"
 node() {
   while [ ! -e "$folder/stopping" ]; do
     "$strongroom" start --data "$folder/node-$1" --node "node-$1" --host "127.0.0.1$1" --port "$port" --management-port "$((port + $1))" \
+      --trusted-proxy 127.0.0.1 --proxy-protocol on \
       >"$folder/node-$1.out" 2>>"$folder/node-$1.log" || true
     sleep 0.5
   done

@@ -4,19 +4,20 @@
 import type { Socket } from 'node:net';
 import { plainAddress, rangesOf } from '../core/addresses.ts';
 import type { Incoming } from './incoming.ts';
+import type { Proxied } from './proxy-header.ts';
 
 /** What nobody can read is nobody's address: no rule admits it. */
 const UNKNOWN = 'unknown';
 
-/** Reads the client's address off a request. `trustedProxies` are addresses and ranges in CIDR notation. */
-export function clientAddresses(trustedProxies: readonly string[]): (request: Incoming) => string {
+/** Reads the client's address off a request. `trustedProxies` are addresses and ranges in CIDR notation; `proxied` is what was said in front of a connection. */
+export function clientAddresses(trustedProxies: readonly string[], proxied: Proxied = () => undefined): (request: Incoming) => string {
   const proxies = rangesOf(trustedProxies);
   const peers = new WeakMap<Socket, string>();
 
   function peerOf(socket: Socket): string {
     const known = peers.get(socket);
     if (known !== undefined) return known;
-    const peer = plainAddress(socket.remoteAddress ?? '') ?? UNKNOWN;
+    const peer = proxied(socket) ?? plainAddress(socket.remoteAddress ?? '') ?? UNKNOWN;
     peers.set(socket, peer);
     return peer;
   }

@@ -20,6 +20,7 @@ import type { Incoming, Send } from './incoming.ts';
 import { type Listener, openListener } from './listener.ts';
 import type { DoorMetrics } from './metrics.ts';
 import { openPasses, type Pass, passKey } from './passes.ts';
+import { openProxyHeaders } from './proxy-header.ts';
 import { type AskReady, isReadinessCheck, readinessPage } from './readiness.ts';
 import { factsOf, isRecorded, pathOf, UNKNOWN_OPERATION } from './recording.ts';
 import { requestIds } from './request-id.ts';
@@ -45,6 +46,8 @@ export interface DoorOptions {
   readonly addresses: readonly string[];
   /** Addresses and ranges of the proxies whose `x-forwarded-for` is believed. */
   readonly trustedProxies: readonly string[];
+  /** Whether those say in front of each connection whose it is. */
+  readonly proxyProtocol?: boolean;
   /** Requests of callers with tokens that may be under way at once in each lane; more are asked to come again. */
   readonly inFlight: number;
   /** The one answer of a door that nobody may pass now; `login` when a token was asked for. */
@@ -132,7 +135,8 @@ export function openDoor(options: DoorOptions): Door {
   const { rooms, verifyToken, recorder, write, urls, clock, log, metrics, closedFor } = options;
   const habitsOf = dialects(options);
   const arrivalOf = arrivals(urls.domain, options.addresses);
-  const addressOf = clientAddresses(options.trustedProxies);
+  const proxies = options.proxyProtocol === true ? openProxyHeaders(options.trustedProxies) : undefined;
+  const addressOf = clientAddresses(options.trustedProxies, proxies?.clientOf);
   const roomNamed = new Map(rooms.map((room) => [room.name, room]));
   const nextId = requestIds(clock);
   const router = openRouter<Located>();
@@ -403,5 +407,5 @@ export function openDoor(options: DoorOptions): Door {
       log.error({ err: error }, 'an answer could not be sent');
       request.socket.destroy();
     });
-  });
+  }, proxies);
 }

@@ -6,6 +6,7 @@ import type { SecureContext, TLSSocket } from 'node:tls';
 import { write } from './answers.ts';
 import type { Answering } from './incoming.ts';
 import { type Lane, openLane } from './plain-lane.ts';
+import type { ProxyHeaders } from './proxy-header.ts';
 import { readBytes } from './request-body.ts';
 import type { Certificates } from './tls.ts';
 
@@ -38,7 +39,8 @@ const SWEEP_EVERY = 50;
 /** How often the certificate of the fixed names is looked at; it is replaced a month before it ends. */
 const RENEWAL_CHECK = 3_600_000;
 
-export function openListener(answer: Answering): Listener {
+/** `proxies`: who may say in front of a connection whose it is. */
+export function openListener(answer: Answering, proxies?: ProxyHeaders): Listener {
   const servers: Server[] = [];
   const lanes = new Set<Lane>();
   let renewal: NodeJS.Timeout | undefined;
@@ -89,6 +91,7 @@ export function openListener(answer: Answering): Listener {
       for (const host of hosts) {
         const server = createServer(options, take);
         plainFirst(server);
+        proxies?.before(server);
         if (await listening(server, { host, port, reusePort }, absent)) servers.push(server);
       }
       renewal = setInterval(async () => {

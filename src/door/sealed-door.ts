@@ -16,6 +16,8 @@ export function openSealedDoor(parts: {
   readonly clock: Clock;
   readonly log: Logger;
   readonly addresses: readonly string[];
+  readonly trustedProxies: readonly string[];
+  readonly proxyProtocol: boolean;
 }): Door {
   const unreachable = (): never => {
     throw new Error('a sealed service has no operations');
@@ -25,7 +27,6 @@ export function openSealedDoor(parts: {
     ...parts,
     tenantId: 'common',
     rooms: [],
-    trustedProxies: [],
     versions: new Versions(Versions.allocate()),
     inFlight: Number.POSITIVE_INFINITY,
     verifyToken: unreachable,

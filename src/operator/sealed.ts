@@ -39,7 +39,15 @@ export async function openSealed(parts: {
   const port = await claimPort(config);
   const urls = urlsFor(config.domain, port);
   const addresses = config.hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
-  const door = openSealedDoor({ urls, version, clock, log, addresses });
+  const door = openSealedDoor({
+    urls,
+    version,
+    clock,
+    log,
+    addresses,
+    trustedProxies: config.trustedProxies,
+    proxyProtocol: config.proxyProtocol,
+  });
   await door.listen({
     certificates: certificates(authority.leaf, config.domain, addresses, systemClock),
     hosts: config.hosts,

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -216,6 +217,31 @@ suite('a load balancer before three nodes', { skip: without }, () => {
       const body = { alg: 'ES256', value: DIGEST.toString('base64url') };
       return { sign: () => caller.call('127.0.0.1', 'POST', at('/keys/busy/sign'), token, body) };
     }
+  });
+
+  chapter('the nodes know clients by their own addresses', async ({ service }) => {
+    const { connection } = service;
+    const ca = readFileSync(connection.caFile);
+    const status = await new Promise((done, failed) => {
+      const asked = request({
+        host: '127.0.0.1',
+        port,
+        localAddress: '127.0.0.77',
+        servername: 'localhost',
+        ca,
+        agent: false,
+        path: '/subscriptions/x?api-version=1',
+      });
+      asked.on('error', failed).on('response', (response) => done(response.statusCode));
+      asked.setHeader('host', 'localhost');
+      asked.end();
+    });
+    assert.equal(status, 401);
+    const recorded = async (): Promise<boolean> => {
+      const shown = await service.command('audit', 'show', ...NODES.map(folderOf));
+      return shown.stdout.includes(' from 127.0.0.77');
+    };
+    while (!(await recorded())) await new Promise((wake) => setTimeout(wake, 100));
   });
 
   chapter('the audit chains of all nodes hold each other', async ({ service }) => {
