@@ -41,16 +41,17 @@ export async function readVersion(
   name: string,
   version: string | undefined,
 ): Promise<KeyVersion | undefined> {
-  const key = await read
+  let rows = read
     .selectFrom('keys')
-    .select('name')
-    .where('hsm_id', '=', hsm.id)
-    .where('name_key', '=', nameKey(name))
-    .where('deleted_at', 'is', null)
-    .executeTakeFirst();
-  if (key === undefined) return undefined;
-  let rows = read.selectFrom('key_versions').selectAll().where('hsm_id', '=', hsm.id).where('name_key', '=', nameKey(name));
-  if (version !== undefined) rows = rows.where('version', '=', version);
-  const row = await rows.orderBy('sequence', 'desc').limit(1).executeTakeFirst();
-  return row === undefined ? undefined : keyVersionOf(hsm, key.name, row);
+    .innerJoin('key_versions', (join) =>
+      join.onRef('key_versions.hsm_id', '=', 'keys.hsm_id').onRef('key_versions.name_key', '=', 'keys.name_key'),
+    )
+    .selectAll('key_versions')
+    .select('keys.name')
+    .where('keys.hsm_id', '=', hsm.id)
+    .where('keys.name_key', '=', nameKey(name))
+    .where('keys.deleted_at', 'is', null);
+  if (version !== undefined) rows = rows.where('key_versions.version', '=', version);
+  const row = await rows.orderBy('key_versions.sequence', 'desc').limit(1).executeTakeFirst();
+  return row === undefined ? undefined : keyVersionOf(hsm, row.name, row);
 }

@@ -1,4 +1,4 @@
-// Lists of keys in a store of millions: what the database reads for one page.
+// Keys in a store of millions: what the database reads for one of them, and for one page of a list.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type KyselyPlugin, type RootOperationNode, sql } from 'kysely';
+import { readVersion } from '../../../../src/hsm/keys/cache.ts';
 import { latestVersions } from '../../../../src/hsm/keys/read.ts';
 import type { Hsm } from '../../../../src/hsm/world.ts';
 import { databaseFile } from '../../../../src/store/embedded.ts';
@@ -51,6 +52,15 @@ const page = { maxresults: 25, $skiptoken: undefined };
 test('a page of deleted keys is found without reading the keys that live', async () => {
   const [keys] = await plansOf((read) => latestVersions(read, hsm, 'deleted', page));
   assert.match(keys ?? '', /USING INDEX keys_deleted \(hsm_id=\? AND name_key>\?\)/);
+});
+
+test('a key and its latest version, or one of them, are found by two look-ups in indexes', async () => {
+  for (const version of [undefined, '0'.repeat(32)]) {
+    const plan = await plansOf((read) => readVersion(read, hsm, 'name', version));
+    assert.equal(plan.length, 2);
+    assert.match(plan[0] ?? '', /^SEARCH keys USING INDEX \S+ \(hsm_id=\? AND name_key=\?\)/);
+    assert.match(plan[1] ?? '', /^SEARCH key_versions USING INDEX \S+ \(hsm_id=\? AND name_key=\?/);
+  }
 });
 
 test('a page of keys is found without reading the pages before it, or sorting', async () => {
