@@ -15,6 +15,7 @@ export const JOIN_PATH = '/join';
 const LONGEST = 2048;
 const MOST_CONNECTIONS = 16;
 const WITHIN = 10_000;
+const LAST_ANSWER = 500;
 
 /** `answer` gives what is sent as JSON, or undefined to refuse. Rejects when the address cannot be listened on; port 0 picks a free one. */
 export async function openJoinPort(
@@ -52,7 +53,12 @@ export async function openJoinPort(
     port: picked,
     close: () =>
       new Promise((done) => {
-        server.close(() => done());
+        // The answer that ends an invitation is on its way; nobody else is waited for.
+        const hurry = setTimeout(() => server.closeAllConnections(), LAST_ANSWER);
+        server.close(() => {
+          clearTimeout(hurry);
+          done();
+        });
         server.closeIdleConnections();
       }),
   };

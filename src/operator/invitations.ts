@@ -67,11 +67,12 @@ export function openInvitations({ isShared, rootKeys, authority, hosts, clock, l
     const until = clock.now() + minutes * 60_000;
     let left = TRIES;
     let isUsed = false;
+    let isOver = false;
 
     /** Undefined to refuse; whatever is wrong, the answer and its time are the same. */
     async function answer(text: string): Promise<object | undefined> {
       const hello = v.safeParse(HelloText, text);
-      if (!hello.success || isUsed || clock.now() >= until || left <= 0) return undefined;
+      if (!hello.success || isUsed || isOver || clock.now() >= until || left <= 0) return undefined;
       // Even where the id is another, the proof is looked at: it cannot be right, and takes as long.
       const given = answerJoin(invited, hello.output, rootKeys);
       if (given === undefined || toBase64url(hello.output.id) !== id) {
@@ -102,10 +103,12 @@ export function openInvitations({ isShared, rootKeys, authority, hosts, clock, l
     }, LOOK_EVERY).unref();
     async function end(why: string): Promise<void> {
       if (!open.delete(id)) return;
+      // From here on nothing is given: a connection that is still there would be measured by a secret that is no longer one.
+      isOver = true;
       clearInterval(timer);
       outcome.reject(new Error(`the invitation ended: ${why}`));
-      invited.secret.fill(0);
       await port.close();
+      invited.secret.fill(0);
     }
     open.set(id, { outcome, end });
     try {

@@ -2,11 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { connect } from 'node:tls';
 import { pino } from 'pino';
 import { systemClock } from '../../../src/core/clock.ts';
 import { beginJoin } from '../../../src/crypto/join-exchange.ts';
@@ -154,6 +156,27 @@ suite('invitations', () => {
     const waiting = ids.map((id) => assert.rejects(outcome(id), /the service was stopped/));
     await invitations.close();
     await Promise.all(waiting);
+  });
+
+  test('one that ended gives nothing to a connection that was there before, whatever secret it brings', async () => {
+    const { invitation } = await invite();
+    const { host, port } = invitation;
+    // Of those that are there some are hung up on at once.
+    const secrets = [...Array(4)].flatMap(() => [invitation.secret, Buffer.alloc(32)]);
+    const sockets = secrets.map(() => connect({ host, port, rejectUnauthorized: false }).on('error', () => undefined));
+    await Promise.all(sockets.map((socket) => once(socket, 'secureConnect')));
+    const closing = invitations.close();
+    const answers = sockets.map(async (socket, i) => {
+      const body = JSON.stringify(helloText({ ...invitation, secret: secrets[i] ?? Buffer.alloc(0) }));
+      socket.write(`POST /join HTTP/1.1\r\nHost: m\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+      const [answer] = await Promise.race([once(socket, 'data'), once(socket, 'close').then(() => ['hung up on'])]);
+      return String(answer).split('\r\n')[0];
+    });
+    assert.deepEqual(
+      [...new Set(await Promise.all(answers))].filter((line) => line !== 'hung up on'),
+      ['HTTP/1.1 403 Forbidden'],
+    );
+    await closing;
   });
 
   test('the text of one is taken whole or not at all, and is not repeated', () => {
