@@ -1,6 +1,8 @@
 // `npm run fuzz -- --minutes 60 [--save] [TARGET…]`: the hunt through the parsers for as long as it is told; --save keeps what reached new code in the corpus.
 
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { hunt } from '../test/fuzz/hunt.ts';
 import { PARSERS } from '../test/fuzz/parsers.ts';
 import { SEED } from '../test/fuzz/random.ts';
@@ -15,7 +17,25 @@ const { values, positionals } = parseArgs({
 });
 const targets = PARSERS.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
 const during = (Number(values.minutes) * 60_000) / targets.length;
+/** More megabytes than this after a target, when all that it was given has been let go, are kept by something. */
+const GROWTH = 64;
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+/** What is behind buffers is let go some time after them. */
+async function megabytes(): Promise<number> {
+  for (let i = 0; i < 4; i += 1) {
+    collect();
+    await new Promise((wake) => setTimeout(wake, 100));
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return (heapUsed + external) / 1e6;
+}
+
 for (const target of targets) {
+  const before = await megabytes();
   const { tried, ways, kept } = await hunt(target, { seed: Number(values.seed), during, save: values.save });
-  console.log(`${target.name}: ${tried} inputs, ${ways} ways to behave, ${kept} kept, nothing found`);
+  const grown = (await megabytes()) - before;
+  if (grown > GROWTH) throw new Error(`${target.name} with seed ${values.seed}: memory grew by ${grown.toFixed(0)} MB`);
+  console.log(`${target.name}: ${tried} inputs, ${ways} ways to behave, ${kept} kept, ${grown.toFixed(0)} MB more, nothing found`);
 }

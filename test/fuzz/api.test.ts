@@ -10,7 +10,7 @@ import { mutated } from './mutate.ts';
 import { randomFrom, SEED } from './random.ts';
 
 const skip = isThere ? false : 'the published descriptions are not beside the checkout';
-const DURING = Number(process.env.STRONGROOM_FUZZ_SECONDS ?? '8') * 1000;
+const DURING = Number(process.env.STRONGROOM_FUZZ_SECONDS ?? '6') * 1000;
 const ABREAST = 8;
 /** Beyond it a header is refused as such. */
 const LONGEST_TOKEN = 20_000;

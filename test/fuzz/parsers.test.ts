@@ -6,7 +6,7 @@ import { hunt } from './hunt.ts';
 import { PARSERS } from './parsers.ts';
 import { SEED } from './random.ts';
 
-const DURING = 800;
+const DURING = 600;
 
 for (const target of PARSERS) {
   test(`${target.name} takes any bytes and refuses in its own words`, async () => {

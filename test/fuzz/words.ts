@@ -12,6 +12,7 @@ import { clientAddresses } from '../../src/door/client-address.ts';
 import { readBody } from '../../src/door/decode.ts';
 import { dialects } from '../../src/door/dialects.ts';
 import { arrivals } from '../../src/door/hosts.ts';
+import { readPlain } from '../../src/door/plain-request.ts';
 import { readFilter as readGraphFilter } from '../../src/graph/filter.ts';
 import { readFilter as readRoleFilter } from '../../src/hsm/access/shapes.ts';
 import { folderIn, placeIn, StorageBody } from '../../src/hsm/backup/place.ts';
@@ -134,6 +135,22 @@ export const WORDS: readonly Target[] = [
       // Addresses are built from it.
       if (place !== 'stranger') assert.ok(new URL(origin).hostname.includes(host.slice(0, 3)), origin);
       return place;
+    },
+  },
+  {
+    name: 'plain-request',
+    seeds: texts(
+      'POST /keys/k/sign?api-version=7.6 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: keep-alive\r\n',
+      'GET / HTTP/1.1\r\nhost:a\r\nx-empty:\r\nx-odd: a\tb  c;=,"\r\n',
+    ),
+    feed: (input) => {
+      const plain = readPlain(input.toString('latin1'));
+      if (plain === undefined) return 'left to Node';
+      // What it understood, written as plainly as can be, is the same again. That Node reads the same is plain-request.test.ts.
+      const { method, url, headers } = plain;
+      const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+      assert.deepEqual(readPlain(`${method} ${url} HTTP/1.1\r\n${fields.join('')}`), plain);
+      return `plain ${method}`;
     },
   },
   {
