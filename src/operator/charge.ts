@@ -111,7 +111,12 @@ function sharedCharge({ nodes, read, write, versions, clock, machineClock, log }
 
   async function takeOver(writer: Writer, silent: readonly KnownNode[]): Promise<readonly string[]> {
     await prove(writer);
-    await endNodes(writer, silent);
+    // A silent one that has nothing may come back as if nothing had been.
+    const held = new Set(await holders(writer));
+    await endNodes(
+      writer,
+      silent.filter((node) => held.has(holderOf(node))),
+    );
     const running = await runsOf(writer);
     return adoptOrphans(writer, (holder) => holder === null || !running.has(holder), clock.now());
   }
