@@ -20,6 +20,8 @@ const UNTIL = SLOTS + 1;
 /** Goes up with every touch of any tag. */
 const EPOCH = SLOTS + 2;
 const UNTIL_BY_DAY = SLOTS + 3;
+/** Goes up with every commit of this process, whatever it touched, or nothing. */
+const COMMITS = SLOTS + 4;
 
 /** Milliseconds of a clock that all threads share and nobody sets, as a number of 32 bits that wraps around. */
 export function monotonic(): number {
@@ -41,7 +43,7 @@ export class Versions {
   }
 
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer((SLOTS + 4) * 4);
+    return new SharedArrayBuffer((SLOTS + 5) * 4);
   }
 
   of(tag: Tag): number {
@@ -51,6 +53,16 @@ export class Versions {
   /** Where all commits have come to: while it stays the same, so does everything that was read after it. */
   get epoch(): number {
     return Atomics.load(this.#counters, EPOCH);
+  }
+
+  /** How many commits this process has made. */
+  get commits(): number {
+    return Atomics.load(this.#counters, COMMITS);
+  }
+
+  /** Said before the commit is answered. */
+  countCommit(): void {
+    Atomics.add(this.#counters, COMMITS, 1);
   }
 
   touch(tag: Tag): void {

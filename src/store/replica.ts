@@ -42,7 +42,7 @@ export function watchReplica({ primary, replica, gate, versions }: ReplicaParts)
 
   async function look(): Promise<void> {
     // In this order: whatever was heard of before is in the primary's answer, and so in the replica when that has the same commit.
-    const { epoch } = versions;
+    const { epoch, commits } = versions;
     const began = monotonic();
     const { rows } = await (await at(primary)).run('select sequence, node from store_changes order by sequence desc limit 1');
     const newest = rows[0];
@@ -57,7 +57,7 @@ export function watchReplica({ primary, replica, gate, versions }: ReplicaParts)
       return found.rows.length === 1;
     };
     if (await has({ sequence, node })) {
-      gate.open(epoch, began + LEASE);
+      gate.open({ epoch, commits }, began + LEASE);
       note = `replica: ${awaited === undefined ? 'less than ' : ''}${(monotonic() - (awaited?.since ?? began)) | 0} ms behind`;
       awaited = undefined;
       return;

@@ -84,6 +84,7 @@ export class WriteQueue {
 
   /** Every thread's caches first; `committed` only frees memory. */
   #tell(tags: readonly Tag[]): void {
+    this.#versions.countCommit();
     for (const tag of tags) this.#versions.touch(tag);
     if (tags.length > 0) this.#committed(tags);
   }

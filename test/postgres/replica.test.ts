@@ -64,6 +64,9 @@ suite('a replica near the node', { skip: noPostgres }, () => {
     assert.equal(await enabled('switched'), true);
     await says(/^replica: (?:less than )?\d+ ms behind$/);
     await replica.admin('select pg_wal_replay_pause()');
+    // A change that no cache knows of counts no less.
+    assert.equal((await house.arm('PUT', '/resourceGroups/fresh', { location: 'norwayeast' })).status, 201);
+    assert.equal((await house.arm('GET', '/resourceGroups/fresh')).status, 200);
     for (const value of [false, true, false, true, false]) {
       assert.equal((await house.hsm(HSM, 'PATCH', '/keys/switched', { attributes: { enabled: value } })).status, 200);
       assert.equal(await enabled('switched'), value);
