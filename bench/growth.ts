@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toBase64url } from '../src/core/encoding.ts';
 import type { KeySpec } from '../src/crypto/types.ts';
+import { KEYS_PER_HSM } from '../src/hsm/keys/add-version.ts';
 import { databaseFile } from '../src/store/embedded.ts';
 import { activatedFor } from '../test/clients/ready.ts';
 import { type Client, openClient } from './client.ts';
@@ -189,7 +190,7 @@ function written(
     );
   const megabytes = (size: number): string => `${digits((bytes.get(size) ?? 0) / 2 ** 20)} MB`;
   return [
-    `One HSM with more and more keys (P-256, one version each), made and sealed by the crypto module and written by the store's own writer, ${Math.round(filledIn)} s for all; another HSM of the service has ${KEYS_BESIDE} in each case, with which it is warmed up. One worker on one core; every size is started anew in each round, and the database may be in the system's page cache. A key that is not in memory, or is cold, is one that nobody asked for since the start: ${COLD} of each, from all over the HSM.`,
+    `One HSM with more and more keys (P-256, one version each), made and sealed by the crypto module and written by the store's own writer, ${Math.round(filledIn)} s for all; another HSM of the service has ${KEYS_BESIDE} in each case, with which it is warmed up. One worker on one core; every size is started anew in each round, and the database may be in the system's page cache. A key that is not in memory, or is cold, is one that nobody asked for since the start: ${COLD} of each, from all over the HSM. Over the wire an HSM takes ${KEYS_PER_HSM} keys, so what is made at every size is a new version of a key of the other one.`,
     targetTable(targets),
     table(
       ['keys', ...sizes.map(thousands)],
