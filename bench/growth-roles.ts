@@ -50,7 +50,7 @@ export async function growthOfRoles({ cores: [core = 0], rounds, seconds, warm, 
         const hsm = await requestsTo(service, nameOf(count));
         const get = hsm('GET', `/keys/${keyName(0)}`);
         const load = { pid: service.pid, connections: CONNECTIONS, cores: [core] };
-        await hit(get, { ...load, seconds: Math.max(1, Math.round(warm / 3)) });
+        await hit(get, { ...load, seconds: Math.max(1, Math.round(warm / 5)) });
         const free = Array.from({ length: FREE }, (_, index) => `/keys/${keyName(Math.ceil(count / AT_A_KEY) + index)}`);
         const assignments = free.flatMap((key) =>
           Array.from({ length: AT_A_KEY }, () => `${key}/providers/Microsoft.Authorization/roleAssignments/${randomUUID()}`),

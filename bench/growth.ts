@@ -33,7 +33,7 @@ const LIMIT = 1.2;
 /** What is measured, in the order of the table; `true` where the ratio to the smallest has a target. */
 const MEASURES = {
   'get a key that is in memory, CPU-µs': false,
-  'get a key that is not, CPU-µs': true,
+  'get a key that is not in memory, CPU-µs': true,
   'sign with a warm key (P-256), CPU-µs': false,
   'sign with a cold key, CPU-µs': true,
   'a page of the list, 25 keys, CPU-µs': true,
@@ -132,7 +132,7 @@ async function measured(size: number, dataFolder: string, { cores: [core = 0], s
     const versions = besides.slice(0, NEW_VERSIONS).map((name) => beside('POST', `/keys/${name}/create`, { kty: 'EC' }));
     const known = keyName(1);
     const figures = {
-      'get a key that is not, CPU-µs': await spent(cold.get.map((name) => get(here, name))),
+      'get a key that is not in memory, CPU-µs': await spent(cold.get.map((name) => get(here, name))),
       'sign with a cold key, CPU-µs': await spent(cold.sign.map((name) => sign(here, name))),
       'get a key that is in memory, CPU-µs': await hot(get(here, known)),
       'sign with a warm key (P-256), CPU-µs': await hot(sign(here, known)),
