@@ -209,6 +209,7 @@ export async function openHouse(
 
 /** `STORE=postgres npm test -- wire/life`: the same house over a database of a server of its own. */
 async function storeForTests(): Promise<NodeJS.ProcessEnv> {
+  if (process.env.STORE === 'replica') return (await import('./postgres.ts')).replicatedStore();
   if (process.env.STORE !== 'postgres') return {};
   const { postgresServer } = await import('./postgres.ts');
   return { STRONGROOM_STORE: await (await postgresServer()).database() };

@@ -174,6 +174,25 @@ async function newServer(password: string, settings: readonly string[], make: (p
   };
 }
 
+let pair: Promise<readonly [PostgresServer, PostgresServer]> | undefined;
+
+/** An empty database, and the server that follows its own and may be late: `STORE=replica npm test -- wire/life`. */
+export async function replicatedStore(): Promise<NodeJS.ProcessEnv> {
+  pair ??= (async () => {
+    const primary = await startPostgres();
+    const replica = await startStandby(primary);
+    await primary.admin("alter system set synchronous_standby_names = ''");
+    await primary.admin('select pg_reload_conf()');
+    return [primary, replica] as const;
+  })();
+  const [primary, replica] = await pair;
+  const store = await primary.database();
+  return {
+    STRONGROOM_STORE: store,
+    STRONGROOM_REPLICA: store.replace(primary.folder, replica.folder).replace(`port=${primary.port}`, `port=${replica.port}`),
+  };
+}
+
 export async function emptyDatabase(): Promise<StoreAddress> {
   return parseStoreAddress(await (await postgresServer()).database());
 }
