@@ -10,6 +10,8 @@ import { pinned, processorTime } from './processor.ts';
 
 export interface Request {
   readonly port: number;
+  /** Of the server; 127.0.0.1 when it is left out. */
+  readonly address?: string;
   /** The Host header, when it is not the address. */
   readonly host?: string;
   readonly method: string;
@@ -48,7 +50,18 @@ export async function hit(request: Request, { seconds, connections, cores, pid }
   try {
     const script = join(folder, 'request.lua');
     await writeFile(script, scriptOf(request), { mode: 0o600 });
-    const words = ['wrk', '-t', '1', '-c', String(connections), '-d', `${seconds}s`, '-s', script, `https://127.0.0.1:${request.port}/`];
+    const words = [
+      'wrk',
+      '-t',
+      '1',
+      '-c',
+      String(connections),
+      '-d',
+      `${seconds}s`,
+      '-s',
+      script,
+      `https://${request.address ?? '127.0.0.1'}:${request.port}/`,
+    ];
     const before = processorTime(pid);
     const { stdout } = await run('/usr/bin/env', pinned(cores, words), { maxBuffer: 1 << 20 });
     const spent = processorTime(pid) - before;

@@ -9,6 +9,7 @@ import { libraryVersion } from '../src/crypto/openssl.ts';
 import { audit } from './audit.ts';
 import { azureTable } from './azure-table.ts';
 import { growth } from './growth.ts';
+import { nodes } from './nodes.ts';
 import { operations } from './operations.ts';
 import { peers } from './peers.ts';
 import { price } from './price.ts';
@@ -17,7 +18,7 @@ import type { Section, Settings } from './section.ts';
 import { start } from './start.ts';
 import { writes } from './writes.ts';
 
-const SECTIONS: readonly Section[] = [operations, azureTable, scaling, growth, writes, audit, price, start, peers];
+const SECTIONS: readonly Section[] = [operations, azureTable, scaling, growth, writes, audit, price, start, nodes, peers];
 
 const root = resolve(import.meta.dirname, '..');
 const page = resolve(root, 'docs/performance.md');

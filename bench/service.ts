@@ -33,16 +33,17 @@ export interface StartOptions {
   readonly root?: string;
   readonly dataFolder?: string;
   readonly flags?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export async function startService(options: StartOptions): Promise<Started> {
-  const { cores, workers, root = here, flags = [] } = options;
+  const { cores, workers, root = here, flags = [], environment = {} } = options;
   const dataFolder = options.dataFolder ?? (await mkdtemp(join(tmpdir(), 'strongroom-bench-data-')));
   const words = ['start', '--data', dataFolder, '--port', '0', '--workers', String(workers), '--log-level', 'error', ...flags];
   const [command = '', ...args] = pinned(cores, [process.execPath, join(root, 'src/cli.ts'), ...words]);
   const began = performance.now();
   // As the launcher does.
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/strongroom/compile') };
+  const env = { ...process.env, ...environment, NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/strongroom/compile') };
   const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: child.stdout })) {
     if (!line.startsWith('ready ')) continue;
