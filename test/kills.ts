@@ -234,12 +234,7 @@ async function migration(_yard: Yard, moment: number): Promise<Found> {
     old.exec("INSERT INTO meta (key, value) VALUES ('t-old', 'kept')");
     old.close();
     if (key.kind === 'open') await acceptDatabase(data, RootKeys.of(key.key));
-    const words = [program, 'start', '--port', '0', '--data', data, '--log-level', 'error', ...FLAGS];
-    const child = spawn(process.execPath, words, { stdio: 'ignore' });
-    const ended = once(child, 'exit');
-    await pause(moment);
-    child.kill('SIGKILL');
-    await ended;
+    await startedAndKilled(data, moment);
     provenWhole(data);
     const schema = schemaOf(data);
     assert.ok(schema === OLD || schema === SCHEMA, `schema ${schema} is neither the old nor the new one`);
@@ -252,6 +247,31 @@ async function migration(_yard: Yard, moment: number): Promise<Found> {
   } finally {
     await rm(data, { recursive: true });
   }
+}
+
+/** A folder in which a first start was killed is one in which the next start makes a service, or goes on with the one that is there. */
+async function firstStart(_yard: Yard, moment: number): Promise<Found> {
+  const data = await mkdtemp(join(tmpdir(), 'strongroom-kills-new-'));
+  try {
+    await startedAndKilled(data, moment);
+    const wasReady = existsSync(join(data, 'connection.json'));
+    const running = await startAgain(data, FLAGS);
+    await signIn(running.connection);
+    await running.kill();
+    provenWhole(data);
+    return wasReady ? 'done' : 'not done';
+  } finally {
+    await rm(data, { recursive: true });
+  }
+}
+
+async function startedAndKilled(data: string, moment: number): Promise<void> {
+  const words = [program, 'start', '--port', '0', '--data', data, '--log-level', 'error', ...FLAGS];
+  const child = spawn(process.execPath, words, { stdio: 'ignore' });
+  const ended = once(child, 'exit');
+  await pause(moment);
+  child.kill('SIGKILL');
+  await ended;
 }
 
 const OLD = 2;
@@ -273,6 +293,7 @@ export const KILLS = {
   backup: { kill: backup, within: 250 },
   restore: { kill: restore, within: 250 },
   migration: { kill: migration, within: 2500 },
+  'first-start': { kill: firstStart, within: 2500 },
 } as const satisfies Readonly<Record<string, { readonly kill: Kill; readonly within: number }>>;
 
 function domainFor(custodians: readonly Pair[]) {
