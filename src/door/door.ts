@@ -188,8 +188,8 @@ export function openDoor(options: DoorOptions): Door {
       visit: undefined,
       admitted: false,
     };
-    const served = async (): Promise<Outcome> => recorded(passage, await outcomeOf(passage, found));
-    leave(passage, send, await (passage.degraded ? options.versions.degraded(served) : served()));
+    const reached = passage.degraded ? options.versions.degraded(() => outcomeOf(passage, found)) : outcomeOf(passage, found);
+    leave(passage, send, await recorded(passage, await reached));
   }
 
   async function outcomeOf(passage: Passage, found: Finding<Located>): Promise<Outcome> {
