@@ -20,6 +20,7 @@ import { certificateOf, custodianOf, jwk, makePair } from '../unit/security-doma
 import { ATTESTED } from './attested.ts';
 import { FILES } from './files.ts';
 import { inAWord, type Target } from './hunt.ts';
+import { NETWORK } from './network.ts';
 import { TOKENS } from './tokens.ts';
 import { WORDS } from './words.ts';
 
@@ -78,6 +79,7 @@ export const PARSERS: readonly Target[] = [
   ...TOKENS,
   ...WORDS,
   ...FILES,
+  ...NETWORK,
   {
     name: 'private-jwk',
     seeds: () => [
