@@ -174,7 +174,8 @@ async function openGround(config: Config, options: ServiceOptions, undoing: Undo
   await openFolder(config.dataFolder);
   const lock = lockFolder(config.dataFolder);
   undoing.push(() => lock.release());
-  const spare = new SpareThreads(config.workers);
+  const passphrase = config.rootKeyPassphrase;
+  const spare = new SpareThreads(config.workers, passphrase?.kind === 'env' ? passphrase.name : undefined);
   undoing.push(() => spare.close());
   runSelfTests();
   return {

@@ -116,9 +116,13 @@ export function answersFor(
 export class SpareThreads {
   readonly #threads: Worker[] = [];
 
-  constructor(count: number) {
+  readonly #secret: string | undefined;
+
+  /** `secret` names the variable of the environment that holds a passphrase which was not read yet: no thread gets it. */
+  constructor(count: number, secret: string | undefined) {
+    this.#secret = secret;
     for (let i = 0; i < count; i += 1) {
-      const thread = newThread();
+      const thread = newThread(secret);
       // One that ends before it is needed is replaced when it is.
       thread.on('error', () => undefined).on('exit', () => this.#remove(thread));
       this.#threads.push(thread);
@@ -126,7 +130,7 @@ export class SpareThreads {
   }
 
   take(): Worker {
-    return this.#threads.pop() ?? newThread();
+    return this.#threads.pop() ?? newThread(this.#secret);
   }
 
   /** Each is let load what it is loading: to end a thread while a native library opens in it ends the process. */
@@ -146,8 +150,10 @@ export class SpareThreads {
   }
 }
 
-function newThread(): Worker {
-  return new Worker(new URL('./worker.ts', import.meta.url), { env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE } });
+function newThread(secret: string | undefined): Worker {
+  const env: NodeJS.ProcessEnv = { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE };
+  if (secret !== undefined) delete env[secret];
+  return new Worker(new URL('./worker.ts', import.meta.url), { env });
 }
 
 export interface WorkersParts {
