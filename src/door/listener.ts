@@ -134,7 +134,7 @@ function closed(server: Server, lanes: ReadonlySet<Lane>): Promise<void> {
       server.closeAllConnections();
       for (const lane of lanes) lane.destroy();
     }, DRAIN_WITHIN);
-    for (const lane of lanes) lane.closeIdle();
+    for (const lane of lanes) lane.close();
     // A connection that was answering when this began is idle a moment later.
     const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_EVERY);
     server.close(() => {

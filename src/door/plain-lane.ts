@@ -19,8 +19,8 @@ export interface LaneParts {
 }
 
 export interface Lane {
-  /** Ends the connection unless it is in the middle of a request, after which it ends by itself. */
-  closeIdle(): void;
+  /** Ends the connection: when it has been quiet for a moment, or with the answer that is under way then. */
+  close(): void;
   destroy(): void;
 }
 
@@ -29,6 +29,8 @@ const LONGEST_HEAD = 16 << 10;
 const LONGEST_BODY = 64 << 10;
 /** Milliseconds that a client may come late to what it was told. */
 const IDLE_BUFFER = 1000;
+/** Milliseconds that a connection has been quiet before a service that closes ends it. */
+const LINGER = 500;
 const CLOSE = 'Connection: close\r\n';
 const TIMED_OUT = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
 
@@ -44,6 +46,7 @@ interface Awaited {
 export function openLane(socket: TLSSocket, parts: LaneParts, left: () => void): Lane {
   const keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${parts.idle / 1000}\r\n`;
   let isNew = true;
+  let activeAt = performance.now();
   let isAnswering = false;
   let isEnding = false;
   let awaited: Awaited | undefined;
@@ -105,6 +108,7 @@ export function openLane(socket: TLSSocket, parts: LaneParts, left: () => void):
     isEnding ||= parts.isClosing() || answer.headers.connection === 'close';
     socket.write(headOf(answer, isEnding ? CLOSE : keepAlive) + (answer.body ?? ''));
     isAnswering = false;
+    activeAt = performance.now();
     if (isNew) socket.setTimeout(parts.idle + IDLE_BUFFER);
     isNew = false;
     if (isEnding) socket.end();
@@ -137,10 +141,17 @@ export function openLane(socket: TLSSocket, parts: LaneParts, left: () => void):
   /** The client sends nothing more; it has the answer that it waits for. */
   function halfClosed(): void {
     giveUpBody();
-    closeIdle();
+    end();
   }
 
-  function closeIdle(): void {
+  /** Whoever has just come, or has just been answered, may have something under way that cannot be seen yet: that is answered too. */
+  function close(): void {
+    const left = LINGER - (performance.now() - activeAt);
+    if (left > 0) setTimeout(end, left);
+    else end();
+  }
+
+  function end(): void {
     isEnding = true;
     if (!isAnswering && awaited === undefined) socket.end();
   }
@@ -164,5 +175,5 @@ export function openLane(socket: TLSSocket, parts: LaneParts, left: () => void):
 
   socket.on('data', take).on('end', halfClosed).on('timeout', idle).on('error', ended).on('close', ended);
   socket.setTimeout(parts.firstRequestWithin);
-  return { closeIdle, destroy: () => socket.destroy() };
+  return { close, destroy: () => socket.destroy() };
 }

@@ -33,6 +33,7 @@ suite('a load balancer before three nodes', { skip: without }, () => {
   let store: string;
   let port: number;
   let place: string;
+  let isOver = false;
   let javascript: Tell;
   const chapter = storyOf(start, HSM, STORY_HSM, OPEN, CLOSED);
 
@@ -44,6 +45,9 @@ suite('a load balancer before three nodes', { skip: without }, () => {
     const script = resolve(import.meta.dirname, '../../examples/cluster/start.sh');
     const environment = { ...process.env, STRONGROOM_STORE: store, STRONGROOM_WORKERS: '1', PATH: `${process.env.PATH}:/usr/sbin` };
     const child = spawn('sh', [script, place, String(port)], { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    child.on('exit', () => {
+      isOver = true;
+    });
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (piece: string) => (said += piece));
     let note = '';
@@ -70,6 +74,7 @@ suite('a load balancer before three nodes', { skip: without }, () => {
 
   async function becomes(node: number, wanted: string): Promise<void> {
     for (;;) {
+      assert.ok(!isOver, 'the cluster has ended');
       const page = await fetch(`http://127.0.0.1:${port + node}/readyz`).catch(() => undefined);
       if ((await page?.text())?.startsWith(wanted) === true) return;
       await new Promise((wake) => setTimeout(wake, 50));
@@ -106,13 +111,13 @@ suite('a load balancer before three nodes', { skip: without }, () => {
     for (const node of NODES) {
       const [downs, ups] = [balancerSaid(node, 'DOWN'), balancerSaid(node, 'UP')];
       await tell('drain', node);
-      while (balancerSaid(node, 'DOWN') === downs) await new Promise((wake) => setTimeout(wake, 50));
+      while (balancerSaid(node, 'DOWN') === downs && !isOver) await new Promise((wake) => setTimeout(wake, 50));
       const pid = pidOf(node);
       process.kill(pid, 'SIGTERM');
       await endOf(pid);
       await becomes(node, 'drained');
       await tell('resume', node);
-      while (balancerSaid(node, 'UP') === ups) await new Promise((wake) => setTimeout(wake, 50));
+      while (balancerSaid(node, 'UP') === ups && !isOver) await new Promise((wake) => setTimeout(wake, 50));
     }
   }
 
@@ -122,6 +127,8 @@ suite('a load balancer before three nodes', { skip: without }, () => {
     const worked = work().finally(() => {
       working = false;
     });
+    // Told below, when the nodes are as they were.
+    worked.catch(() => undefined);
     let rounds = 0;
     while (working) {
       await restartAll();
@@ -189,7 +196,7 @@ suite('a load balancer before three nodes', { skip: without }, () => {
       const pid = pidOf(node);
       process.kill(pid, 'SIGKILL');
       await endOf(pid);
-      while (pidOf(node) === pid) await new Promise((wake) => setTimeout(wake, 50));
+      while (pidOf(node) === pid && !isOver) await new Promise((wake) => setTimeout(wake, 50));
       await becomes(node, 'ready');
     }
     killing = false;

@@ -186,10 +186,22 @@ test('a service that closes lets the answer go that is under way, with the word 
   const { send } = await next();
   while (lanes.size < 2) await new Promise(setImmediate);
   closing = true;
-  for (const lane of lanes) lane.closeIdle();
+  for (const lane of lanes) lane.close();
   assert.equal(await idle.end, '');
   send(ok('done'));
   assert.match(await busy.end, /\r\nConnection: close\r\n\r\ndone$/);
+});
+
+test('a request that comes just after a service began to close is answered, with the word that it was the last', async () => {
+  const { socket, end, until } = await client();
+  socket.write(get('/first'));
+  (await next()).send(ok('first'));
+  await until('first');
+  closing = true;
+  for (const lane of lanes) lane.close();
+  socket.write(get('/under-way'));
+  (await next()).send(ok('under way'));
+  assert.match(await end, /\r\nConnection: close\r\n\r\nunder way$/);
 });
 
 test('whoever says nothing, or never the rest of a body, is hung up on', async () => {
