@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as v from 'valibot';
+import type { Urls } from './core/urls.ts';
 
 const text = v.pipe(v.string(), v.nonEmpty());
 const httpsAddress = v.pipe(v.string(), v.url(), v.startsWith('https://'));
@@ -69,4 +70,35 @@ function whyUnreadable(file: string, cause: unknown): string {
   if (code === 'ENOENT') return `no service has been started on this data folder: '${file}' does not exist (./strongroom start writes it)`;
   if (code === 'EACCES') return `'${file}' holds secrets and may be read only by the account that started the service`;
   return `cannot read '${file}': ${String(code ?? cause)}`;
+}
+
+/** What clients are told of a service that listens. */
+export function connectionFor(
+  urls: Urls,
+  tenant: Pick<ConnectionFile, 'tenantId' | 'subscriptionId' | 'user' | 'servicePrincipal'>,
+  authority: Pick<ConnectionFile, 'caFile' | 'caBundleFile'>,
+  managementPort: number,
+  attestationRootFile: string,
+  identityPort: number | undefined,
+): ConnectionFile {
+  const { tenantId, subscriptionId, user, servicePrincipal } = tenant;
+  return {
+    version: 1,
+    pid: process.pid,
+    resourceManager: `${urls.origin}/`,
+    authorityHost: `${urls.origin}/`,
+    adfsAuthority: `${urls.origin}/adfs`,
+    graph: `${urls.origin}/`,
+    managedHsmSuffix: urls.hsmSuffix,
+    managedHsmResource: urls.hsmResource,
+    management: `http://127.0.0.1:${managementPort}/`,
+    ...(identityPort === undefined ? {} : { identity: `http://127.0.0.1:${identityPort}/` }),
+    caFile: authority.caFile,
+    caBundleFile: authority.caBundleFile,
+    attestationRootFile,
+    tenantId,
+    subscriptionId,
+    user,
+    servicePrincipal,
+  };
 }

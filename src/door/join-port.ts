@@ -3,8 +3,8 @@
 
 import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import type { Leaf } from './certificate-authority.ts';
+import { listenAt } from './loopback.ts';
 
 export interface JoinPort {
   readonly port: number;
@@ -40,17 +40,8 @@ export async function openJoinPort(
   server.maxConnections = MOST_CONNECTIONS;
   // A client that is no client.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
-  await new Promise<void>((done, failed) => {
-    server.once('error', failed);
-    server.listen({ host, port }, () => {
-      server.off('error', failed);
-      done();
-    });
-  });
-  // A server that listens on TCP has an address with a port.
-  const { port: picked } = server.address() as AddressInfo;
   return {
-    port: picked,
+    port: await listenAt(server, { host, port }),
     close: () =>
       new Promise((done) => {
         // The answer that ends an invitation is on its way; nobody else is waited for.

@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:https';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import { write } from './answers.ts';
 import type { Answering } from './incoming.ts';
-import { type Lane, openLane } from './plain-lane.ts';
+import { openPlain, type PlainConnection } from './plain-connection.ts';
 import type { ProxyHeaders } from './proxy-header.ts';
 import { readBytes } from './request-body.ts';
 import type { Certificates } from './tls.ts';
@@ -42,7 +42,7 @@ const RENEWAL_CHECK = 3_600_000;
 /** `proxies`: who may say in front of a connection whose it is. */
 export function openListener(answer: Answering, proxies?: ProxyHeaders): Listener {
   const servers: Server[] = [];
-  const lanes = new Set<Lane>();
+  const connections = new Set<PlainConnection>();
   let renewal: NodeJS.Timeout | undefined;
   let isClosing = false;
 
@@ -66,8 +66,8 @@ export function openListener(answer: Answering, proxies?: ProxyHeaders): Listene
       bodyWithin: REQUEST_WITHIN,
     };
     server.removeAllListeners('secureConnection').on('secureConnection', (socket) => {
-      const lane: Lane = openLane(socket, parts, () => lanes.delete(lane));
-      lanes.add(lane);
+      const connection: PlainConnection = openPlain(socket, parts, () => connections.delete(connection));
+      connections.add(connection);
     });
   }
 
@@ -102,7 +102,7 @@ export function openListener(answer: Answering, proxies?: ProxyHeaders): Listene
     async close() {
       isClosing = true;
       clearInterval(renewal);
-      await Promise.all(servers.map((server) => closed(server, lanes)));
+      await Promise.all(servers.map((server) => closed(server, connections)));
     },
   };
 }
@@ -128,13 +128,13 @@ function listening(
   });
 }
 
-function closed(server: Server, lanes: ReadonlySet<Lane>): Promise<void> {
+function closed(server: Server, connections: ReadonlySet<PlainConnection>): Promise<void> {
   return new Promise((done) => {
     const hurry = setTimeout(() => {
       server.closeAllConnections();
-      for (const lane of lanes) lane.destroy();
+      for (const connection of connections) connection.destroy();
     }, DRAIN_WITHIN);
-    for (const lane of lanes) lane.close();
+    for (const connection of connections) connection.close();
     // A connection that was answering when this began is idle a moment later.
     const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_EVERY);
     server.close(() => {

@@ -1,26 +1,30 @@
-// A server that only this machine reaches.
+// Where a plain server listens, and one that only this machine reaches.
 
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server as TcpServer } from 'node:net';
 
 export interface LoopbackPort {
   readonly port: number;
   close(): Promise<void>;
 }
 
-/** Listens on 127.0.0.1; rejects when the port is taken. Port 0 picks a free one. */
-export async function listenOnLoopback(server: Server, port: number): Promise<LoopbackPort> {
+/** Resolves with the port; rejects when it is taken. Port 0 picks a free one. */
+export async function listenAt(server: TcpServer, at: { readonly host: string; readonly port: number }): Promise<number> {
   await new Promise<void>((done, failed) => {
     server.once('error', failed);
-    server.listen(port, '127.0.0.1', () => {
+    server.listen(at, () => {
       server.off('error', failed);
       done();
     });
   });
   // A server that listens on TCP has an address with a port.
-  const { port: picked } = server.address() as AddressInfo;
+  return (server.address() as AddressInfo).port;
+}
+
+/** Listens on 127.0.0.1, as `listenAt` does. */
+export async function listenOnLoopback(server: Server, port: number): Promise<LoopbackPort> {
   return {
-    port: picked,
+    port: await listenAt(server, { host: '127.0.0.1', port }),
     close: () =>
       new Promise((done) => {
         server.close(() => done());

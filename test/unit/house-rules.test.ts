@@ -27,10 +27,13 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   operator: ['core', 'crypto', 'store', 'audit', 'door', 'hsm', 'identity', 'terminal', 'config.ts'],
 };
 
-/** The files beside the folders. Only main.ts and rooms.ts know every room. */
+/** The files beside the folders. Only main.ts, with its opening.ts, and rooms.ts know every room. */
 const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['*'],
   'rooms.ts': ['core', 'crypto', 'graph', 'hsm', 'identity', 'management', 'store'],
+  'data-folder.ts': ['terminal'],
+  'opening.ts': ['*'],
+  'undoing.ts': [],
   'service-status.ts': ['audit', 'core', 'door', 'operator', 'store', 'backup-crew.ts'],
   'sweeping.ts': ['audit', 'core', 'hsm', 'identity', 'management', 'operator', 'store', 'backup-crew.ts', 'rooms.ts'],
   'worker-crew.ts': ['audit', 'core', 'door', 'hsm', 'identity', 'store', 'compile-cache.ts', 'rooms.ts'],

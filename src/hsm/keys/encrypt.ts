@@ -4,10 +4,10 @@ import * as v from 'valibot';
 import { toBase64url } from '../../core/encoding.ts';
 import { badParameter } from '../../core/errors-keyvault.ts';
 import { operation } from '../../core/route.ts';
-import type { Algorithm } from '../../crypto/algorithms.ts';
+import type { Algorithm, KeyOperation } from '../../crypto/algorithms.ts';
 import type { ActiveReads } from '../world.ts';
 import { Base64url } from './base64url.ts';
-import { usableKey } from './lookup.ts';
+import { type KeyRef, usableKey } from './lookup.ts';
 import { VersionPath } from './names.ts';
 
 const EncryptBody = v.object({
@@ -23,11 +23,8 @@ export const encrypt = (named: 'encrypt' | 'wrapKey') =>
   operation(
     { path: VersionPath, query: v.unknown(), body: EncryptBody },
     async (world: ActiveReads, { path, body }) => {
-      const { crypto } = world;
-      const key = await usableKey(world, path, named);
-      const algorithm = crypto.algorithm(body.alg, named, key.atRest.material);
-      checkAad(algorithm, body.aad);
-      const { value, iv, tag } = crypto.encrypt(key.atRest, algorithm, body.value, {
+      const { key, algorithm } = await chosen(world, path, body, named);
+      const { value, iv, tag } = world.crypto.encrypt(key.atRest, algorithm, body.value, {
         iv: body.iv ?? undefined,
         aad: body.aad ?? undefined,
       });
@@ -47,18 +44,23 @@ export const decrypt = (named: 'decrypt' | 'unwrapKey') =>
   operation(
     { path: VersionPath, query: v.unknown(), body: EncryptBody },
     async (world: ActiveReads, { path, body }) => {
-      const { crypto } = world;
-      const key = await usableKey(world, path, named);
-      const algorithm = crypto.algorithm(body.alg, named, key.atRest.material);
-      checkAad(algorithm, body.aad);
+      const { key, algorithm } = await chosen(world, path, body, named);
       const parameters = { iv: body.iv ?? undefined, aad: body.aad ?? undefined, tag: body.tag ?? undefined };
-      const plain = crypto.decrypt(key.atRest, algorithm, body.value, parameters);
+      const plain = world.crypto.decrypt(key.atRest, algorithm, body.value, parameters);
       const answer = { alg: body.alg, kid: key.kid, value: toBase64url(plain) };
       plain.fill(0);
       return answer;
     },
     { whenDegraded: true },
   );
+
+/** The key that may be used so, and the algorithm that fits both. */
+async function chosen(world: ActiveReads, ref: KeyRef, { alg, aad }: v.InferOutput<typeof EncryptBody>, named: KeyOperation) {
+  const key = await usableKey(world, ref, named);
+  const algorithm = world.crypto.algorithm(alg, named, key.atRest.material);
+  checkAad(algorithm, aad);
+  return { key, algorithm };
+}
 
 /** Whoever brings additional data means it to be authenticated. Where nothing is, silence would look like success. */
 function checkAad({ kind, name }: Algorithm, aad: Buffer | null | undefined): void {

@@ -8,7 +8,7 @@ import type { Answering } from './incoming.ts';
 import { type PlainRequest, readPlain } from './plain-request.ts';
 import { clientGone } from './request-body.ts';
 
-export interface LaneParts {
+export interface PlainParts {
   readonly answer: Answering;
   /** Takes the connection over, with what came last in front of whatever comes. */
   readonly handOver: (socket: TLSSocket) => void;
@@ -18,7 +18,7 @@ export interface LaneParts {
   readonly bodyWithin: number;
 }
 
-export interface Lane {
+export interface PlainConnection {
   /** Ends the connection: when it has been quiet for a moment, or with the answer that is under way then. */
   close(): void;
   destroy(): void;
@@ -43,7 +43,7 @@ interface Awaited {
 }
 
 /** Serves the connection's plain requests. `left` is called once, when the connection is gone or handed over. */
-export function openLane(socket: TLSSocket, parts: LaneParts, left: () => void): Lane {
+export function openPlain(socket: TLSSocket, parts: PlainParts, left: () => void): PlainConnection {
   const keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${parts.idle / 1000}\r\n`;
   let isNew = true;
   let activeAt = performance.now();

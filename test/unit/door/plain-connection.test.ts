@@ -8,14 +8,14 @@ import { afterEach, beforeEach, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import type { Failure } from '../../../src/core/failure.ts';
 import type { Incoming, Send } from '../../../src/door/incoming.ts';
-import { type Lane, openLane } from '../../../src/door/plain-lane.ts';
+import { openPlain, type PlainConnection } from '../../../src/door/plain-connection.ts';
 
 interface Asked {
   readonly request: Incoming;
   readonly send: Send;
 }
 
-const lanes = new Set<Lane>();
+const connections = new Set<PlainConnection>();
 const asked: Asked[] = [];
 let waiting: ((next: Asked) => void)[] = [];
 let server: Server;
@@ -41,15 +41,15 @@ beforeEach(async () => {
       isClosing: () => closing,
       ...times,
     };
-    // A lane asks nothing of its socket that only TLS has.
-    const lane: Lane = openLane(socket as TLSSocket, parts, () => lanes.delete(lane));
-    lanes.add(lane);
+    // A connection asks nothing of its socket that only TLS has.
+    const connection: PlainConnection = openPlain(socket as TLSSocket, parts, () => connections.delete(connection));
+    connections.add(connection);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
 });
 
 afterEach(() => {
-  for (const lane of lanes) lane.destroy();
+  for (const connection of connections) connection.destroy();
   server.close();
   asked.length = 0;
   waiting = [];
@@ -129,7 +129,7 @@ test('requests that come before their turn go to Node from there on, in their or
   setImmediate(() => send(ok('one')));
   const text = await until('node GET /three');
   assert.ok(text.indexOf('one') < text.indexOf('node GET /two') && text.indexOf('/two') < text.indexOf('/three'));
-  assert.equal(lanes.size, 0);
+  assert.equal(connections.size, 0);
 });
 
 test('what is not plain goes to Node, first or later, whole or not', async () => {
@@ -184,9 +184,9 @@ test('a service that closes lets the answer go that is under way, with the word 
   const [busy, idle] = [await client(), await client()];
   busy.socket.write(get('/busy'));
   const { send } = await next();
-  while (lanes.size < 2) await new Promise(setImmediate);
+  while (connections.size < 2) await new Promise(setImmediate);
   closing = true;
-  for (const lane of lanes) lane.close();
+  for (const connection of connections) connection.close();
   assert.equal(await idle.end, '');
   send(ok('done'));
   assert.match(await busy.end, /\r\nConnection: close\r\n\r\ndone$/);
@@ -198,7 +198,7 @@ test('a request that comes just after a service began to close is answered, with
   (await next()).send(ok('first'));
   await until('first');
   closing = true;
-  for (const lane of lanes) lane.close();
+  for (const connection of connections) connection.close();
   socket.write(get('/under-way'));
   (await next()).send(ok('under way'));
   assert.match(await end, /\r\nConnection: close\r\n\r\nunder way$/);
