@@ -18,12 +18,14 @@ const SECRETS = { ANN: 'the passphrase of ann', BOB: 'the passphrase of bob', CH
 
 /** Runs a command at a terminal of its own and types a line at each question for a passphrase; prints what the terminal shows. */
 const TERMINAL = `
-import fcntl, json, os, pty, re, struct, sys, termios
+import fcntl, json, os, pty, re, signal, struct, sys, termios
+signal.alarm(120)
 lines, words = json.loads(sys.argv[1]), sys.argv[2:]
 pid, fd = pty.fork()
 if pid == 0:
     os.execv(words[0], words)
 fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 160, 0, 0))
+questions = [b'passphrase of', b', once more']
 shown, asked = b'', 0
 while True:
     try:
@@ -34,8 +36,9 @@ while True:
         break
     shown += piece
     plain = re.sub(rb'\\x1b\\[[0-9;?]*[A-Za-z]', b'', shown[asked:])
-    # The question is there in full when its cursor is.
-    if lines and b'passphrase of' in plain and b'_' in plain:
+    # The question is there in full when its cursor is. While a line is typed its own question is drawn again and again: the next one has other words.
+    if lines and b'_' in plain.partition(questions[0])[2]:
+        questions.pop(0)
         asked = len(shown)
         os.write(fd, (lines.pop(0) + '\\r').encode())
 _, status = os.waitpid(pid, 0)
