@@ -13,9 +13,9 @@ interface Job {
 }
 
 interface Done {
-  readonly job: Job;
-  readonly result: unknown;
   readonly tags: readonly Tag[];
+  /** Tells whoever waits for the job, once the group is on disk. */
+  readonly answer: () => void;
 }
 
 const LARGEST_GROUP = 128;
@@ -65,8 +65,7 @@ export class WriteQueue {
     try {
       await this.#transactions.begin();
       for (const job of jobs) {
-        const finished = await this.#inSavepoint(job);
-        if (finished !== undefined) done.push(finished);
+        done.push(await this.#inSavepoint(job));
       }
       await this.#transactions.commit(tagsOf(done));
     } catch (error) {
@@ -79,7 +78,7 @@ export class WriteQueue {
       return;
     }
     this.#tell(tagsOf(done));
-    for (const { job, result } of done) job.resolve(result);
+    for (const { answer } of done) answer();
   }
 
   /** Every thread's caches first; `committed` only frees memory. */
@@ -89,18 +88,18 @@ export class WriteQueue {
     if (tags.length > 0) this.#committed(tags);
   }
 
-  async #inSavepoint(job: Job): Promise<Done | undefined> {
+  /** One that is refused is answered with the others: what it was refused for may be what another one of the group has just made. */
+  async #inSavepoint(job: Job): Promise<Done> {
     const tags: Tag[] = [];
     await this.#transactions.save();
     try {
       const result = await job.run(writerOver(this.#transactions, tags, this.holder));
       await this.#transactions.release();
-      return { job, result, tags };
+      return { tags, answer: () => job.resolve(result) };
     } catch (error) {
       // An error that ended the whole transaction (disk full, say) makes this statement fail too, and so the whole group.
       await this.#transactions.undo();
-      job.reject(isStorageError(error) ? storeUnavailable(error) : error);
-      return undefined;
+      return { tags: [], answer: () => job.reject(isStorageError(error) ? storeUnavailable(error) : error) };
     }
   }
 }

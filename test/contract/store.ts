@@ -84,6 +84,19 @@ export function storeExercise(empty: () => Promise<EmptyPlace>, options: { reado
     }),
   );
 
+  told('whoever is refused for what another one has just made finds it there', () =>
+    withStore(async ({ store }) => {
+      const made = store.write((writer) => put(writer, 't-made'));
+      const refused = store.write(async (writer) => {
+        const there = await writer.selectFrom('meta').select('key').where('key', '=', 't-made').executeTakeFirst();
+        if (there !== undefined) throw new Error('it is there already');
+      });
+      await assert.rejects(refused, /there already/);
+      assert.equal((await store.read.selectFrom('meta').select('key').where('key', '=', 't-made').execute()).length, 1);
+      await made;
+    }),
+  );
+
   told('what a commit touched is counted before its writer is answered, and what failed is not', () =>
     withStore(async ({ store, versions }) => {
       const before = [versions.of('hsm:a'), versions.of('hsm:b')];
