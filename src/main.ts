@@ -30,6 +30,7 @@ import { documentsOf, openKeySets } from './identity/issuers/key-sets.ts';
 import { openOutsideIssuers } from './identity/issuers/outside-token.ts';
 import { readIssuers } from './identity/issuers/settings.ts';
 import { openTenant } from './identity/open-tenant.ts';
+import { openSharedFailures } from './identity/shared-failures.ts';
 import {
   type Ground,
   type OperatorPorts,
@@ -268,6 +269,8 @@ async function serve(
   const house = {
     ...parts,
     nodeRegions: config.store.engine === 'postgres' ? regionsOfNodes : undefined,
+    // Beside the record: a failure is recorded as the call that it was.
+    failures: store.nodes === undefined ? undefined : openSharedFailures({ read: store.read, write: store.write, clock, versions }),
     write: audit?.write ?? store.write,
     about: audit?.about,
     tenantId,

@@ -16,6 +16,7 @@ import type { Backups } from './hsm/world.ts';
 import { directoryPort } from './identity/directory.ts';
 import type { OutsideIssuers } from './identity/issuers/outside-token.ts';
 import { identityRoom } from './identity/room.ts';
+import type { SharedFailures } from './identity/shared-failures.ts';
 import { managementRoom } from './management/room.ts';
 import type { NodeRegions } from './management/world.ts';
 import type { Reader, Store } from './store/store.ts';
@@ -37,6 +38,8 @@ export interface HouseParts {
   readonly signers: Signers;
   readonly records: ReadRecords | undefined;
   readonly about?: AboutWhom | undefined;
+  /** Of sign-ins, if there may be other nodes. */
+  readonly failures?: SharedFailures | undefined;
   readonly backups?: Backups;
   readonly outside: OutsideIssuers;
 }

@@ -17,7 +17,7 @@ const DEVICE_CODES = 60;
 /** Builds the room for one thread; without `write` its tables are admitted here and run on the main thread. */
 export function identityRoom(parts: IdentityParts): Room {
   const { read, crypto, clock, urls, tenantId, outside, write = refuseToWrite, about = () => undefined } = parts;
-  const throttle = newThrottle(clock);
+  const throttle = newThrottle(clock, parts.failures);
   const deviceCodes = newQuota(clock, DEVICE_CODES);
   const currentKey = currentSigningKey(parts);
   let domain: string | undefined;

@@ -1,15 +1,16 @@
 // Slows down guessing: so many failures for one name from one place, and from one place, then a pause. A name that is guessed at from many places is
 // guessed at slowly by each of them, and its owner still gets in: one try from wherever they are, and no fewer than before from where they have been.
-// Kept in memory of fixed size, on the main thread, where all sign-ins are checked.
+// Kept in memory of fixed size, on the main thread, where all sign-ins are checked; where several nodes may answer, failures count in the store too.
 
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { networkOf } from '../core/addresses.ts';
 import type { Clock } from '../core/clock.ts';
 import { tooManyAttempts } from '../core/errors-oauth.ts';
+import { Failure } from '../core/failure.ts';
 import { fairGate } from './fair-gate.ts';
+import { type Minute, type SharedFailures, WINDOW } from './shared-failures.ts';
 
-const WINDOW = 60_000;
 const REMEMBERED = 20_000;
 
 /** Failures allowed within a minute. */
@@ -61,11 +62,14 @@ export function newQuota(clock: Clock, perMinute: number): Quota {
   };
 }
 
-export function newThrottle(clock: Clock): Throttle {
+/** `shared`: where other nodes answer too. What it cannot say, this node's own count does. */
+export function newThrottle(clock: Clock, shared?: SharedFailures): Throttle {
   const counts = new LRUCache<string, Count>({ max: REMEMBERED });
   // Where a name has signed in before, strangers elsewhere who fail with that name change nothing.
   const familiar = new LRUCache<string, true>({ max: REMEMBERED });
   const gate = fairGate(GATE, () => tooManyAttempts(1));
+  /** Places whose last failure other nodes do not know yet. */
+  const untold = new Map<string, Promise<void>>();
 
   function countOf(key: string): Count {
     const known = counts.get(key);
@@ -75,38 +79,79 @@ export function newThrottle(clock: Clock): Throttle {
     return fresh;
   }
 
-  return async (name, address, check, proof = 'guessable') => {
+  /** One from each place at a time; the next when everybody knows how the last one ended. So each node more is one try more, at most. */
+  async function turnOf(place: string): Promise<() => void> {
+    for (;;) {
+      const leave = await gate.enter(place);
+      const telling = untold.get(place);
+      if (telling === undefined) return leave;
+      leave();
+      await telling;
+    }
+  }
+
+  function tell(together: SharedFailures, place: string, keys: readonly string[]): void {
+    untold.set(
+      place,
+      together.add(keys).finally(() => untold.delete(place)),
+    );
+  }
+
+  /** Throws when too many of them were wrong, here or on all nodes together. */
+  function refuseTooMany({ name, pair, places }: Counted, everywhere: ReadonlyMap<string, Minute>): void {
+    const most = (key: string): Minute => {
+      const [here, there] = [countOf(key), everywhere.get(key)];
+      return there !== undefined && there.failures > here.failures ? there : here;
+    };
+    const isAttacked = most(name).failures >= ATTACK && !familiar.has(pair);
+    const limits = [isAttacked ? LIMITS.pairUnderAttack : LIMITS.pair, LIMITS.place, LIMITS.site];
+    const full = [pair, ...places].map(most).find(({ failures }, i) => failures >= (limits[i] ?? 0));
+    if (full !== undefined) throw tooManyAttempts(Math.max(1, Math.ceil((full.until - clock.now()) / 1000)));
+  }
+
+  async function attempt<Result>(counted: Counted, check: () => Promise<Result>, together: SharedFailures | undefined): Promise<Result> {
+    const { name, pair, places } = counted;
+    const keys = [name, pair, ...places];
+    refuseTooMany(counted, (await together?.of(keys)) ?? NOTHING);
+    try {
+      const result = await check();
+      familiar.set(pair, true);
+      return result;
+    } catch (cause) {
+      // What could not be looked at was not wrong.
+      if (cause instanceof Failure && cause.status >= 500) throw cause;
+      for (const key of keys) countOf(key).failures += 1;
+      if (together !== undefined) tell(together, counted.place, keys);
+      throw cause;
+    }
+  }
+
+  return async (typed, address, check, proof = 'guessable') => {
     const { place, site } = neighbourhood(address);
     // Whatever was typed as a name, what is kept of it has one size.
-    const asked = hash('sha256', name.toLowerCase(), 'base64url');
-    const pair = `${asked} ${place}`;
-    const leave = proof === 'signed' ? () => undefined : await gate.enter(place);
+    const asked = hash('sha256', typed.toLowerCase(), 'base64url');
+    const places = site === place ? [`place ${place}`] : [`place ${place}`, `site ${site}`];
+    const counted = { name: `name ${asked}`, pair: `pair ${asked} ${place}`, place, places };
+    if (proof === 'signed') return attempt(counted, check, undefined);
+    const leave = await turnOf(place);
     try {
-      const ofName = countOf(`name ${asked}`);
-      const isAttacked = ofName.failures >= ATTACK && !familiar.has(pair);
-      const rows: readonly (readonly [Count, number])[] = [
-        [countOf(`pair ${pair}`), isAttacked ? LIMITS.pairUnderAttack : LIMITS.pair],
-        [countOf(`place ${place}`), LIMITS.place],
-        [countOf(`site ${site}`), LIMITS.site],
-      ];
-      const full = rows.find(([{ failures }, limit]) => failures >= limit)?.[0];
-      if (full !== undefined) throw tooManyAttempts(Math.max(1, Math.ceil((full.until - clock.now()) / 1000)));
-      return await counted(check, [ofName, ...rows.map(([count]) => count)], () => familiar.set(pair, true));
+      return await attempt(counted, check, shared);
     } finally {
       leave();
+      await untold.get(place);
     }
   };
 }
 
-async function counted<Result>(check: () => Promise<Result>, counts: readonly Count[], succeeded: () => unknown): Promise<Result> {
-  try {
-    const result = await check();
-    succeeded();
-    return result;
-  } catch (cause) {
-    for (const count of counts) count.failures += 1;
-    throw cause;
-  }
+const NOTHING: ReadonlyMap<string, Minute> = new Map();
+
+/** What a failure counts for. */
+interface Counted {
+  readonly name: string;
+  readonly pair: string;
+  readonly place: string;
+  /** The place, and the site around it where that is another. */
+  readonly places: readonly string[];
 }
 
 /** An address that cannot be read is a place by itself; an IPv4 address is its own site. */

@@ -7,6 +7,7 @@ import type { Urls } from '../core/urls.ts';
 import type { CryptoModule } from '../crypto/module.ts';
 import type { Reader, Store } from '../store/store.ts';
 import type { OutsideIssuers } from './issuers/outside-token.ts';
+import type { SharedFailures } from './shared-failures.ts';
 import type { CurrentKey } from './signing-keys.ts';
 import type { Tenant } from './tenant.ts';
 import type { Quota, Throttle } from './throttle.ts';
@@ -29,6 +30,8 @@ export interface IdentityParts extends Omit<TenantParts, 'write'> {
   readonly write: Store['write'] | undefined;
   readonly tenantId: string;
   readonly outside: OutsideIssuers;
+  /** Left out where no other node answers. */
+  readonly failures?: SharedFailures | undefined;
   /** Left out where nothing is recorded. */
   readonly about?: AboutWhom | undefined;
 }

@@ -20,6 +20,7 @@ import { up as auditDeeds } from './migrations/0016-audit-deeds.ts';
 import { up as holders } from './migrations/0017-holders.ts';
 import { up as deletedKeys } from './migrations/0018-deleted-keys.ts';
 import { up as dueIndexes } from './migrations/0019-due-indexes.ts';
+import { up as signInFailures } from './migrations/0020-sign-in-failures.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -45,6 +46,7 @@ export const MIGRATIONS: readonly Migration[] = [
   holders,
   deletedKeys,
   dueIndexes,
+  signInFailures,
 ];
 
 /** What this program writes. */

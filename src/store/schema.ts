@@ -88,6 +88,9 @@ export interface Tables {
     created_at: number;
   };
 
+  /** Failures of sign-ins that several nodes count together; `key` is a hash of the name, the place, or both. */
+  sign_in_failures: { key: string; failures: number; until: number };
+
   signing_keys: {
     kid: string;
     sealed: Uint8Array;

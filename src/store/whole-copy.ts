@@ -8,7 +8,7 @@ import type { Tables } from './schema.ts';
 import type { Reader, Store, Writer } from './store.ts';
 
 /** What speaks of one database alone. */
-export const NOT_CARRIED = ['store_changes', 'nodes', 'leases'] as const satisfies readonly (keyof Tables)[];
+export const NOT_CARRIED = ['store_changes', 'nodes', 'leases', 'sign_in_failures'] as const satisfies readonly (keyof Tables)[];
 
 /** Every table with its key, each after those that it refers to. A table that is in neither list does not compile. */
 export const CARRIED = {

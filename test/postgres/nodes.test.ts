@@ -129,6 +129,29 @@ suite('several nodes over one database', { skip: noPostgres }, () => {
     assert.deepEqual(deleted.map(({ status }) => status).sort(), [200, 404]);
   });
 
+  test('whoever guesses at one and then at the other has no more tries', async () => {
+    const [second] = nodes;
+    assert.ok(second);
+    const guess = (host: string): Promise<Answer> =>
+      caller.call(
+        host,
+        'POST',
+        `${house.connection.authorityHost}${house.connection.tenantId}/oauth2/v2.0/token`,
+        undefined,
+        `${new URLSearchParams({
+          grant_type: 'client_credentials',
+          client_id: house.connection.servicePrincipal.clientId,
+          client_secret: 'a guess',
+          scope: `${house.connection.resourceManager}.default`,
+        })}`,
+      );
+    const statuses: number[] = [];
+    for (let i = 0; i < 14; i++) statuses.push((await guess(i % 2 === 0 ? '127.0.0.1' : second.host)).status);
+    assert.deepEqual(statuses, [...Array(10).fill(401), ...Array(4).fill(429)]);
+    assert.deepEqual(await sql(`select max(failures)::int as most from sign_in_failures`), [{ most: 10 }]);
+    await sql('delete from sign_in_failures');
+  });
+
   test('the operator lists them', async () => {
     const list = await command('list');
     assert.match(list, /^node +state +region/);

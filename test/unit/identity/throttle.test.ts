@@ -1,8 +1,16 @@
 // Guessing is slow, from one place or from many, and slows nobody else: no name and no place can be locked out by somebody elsewhere.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Versions } from '../../../src/core/coherence.ts';
+import { Failure } from '../../../src/core/failure.ts';
+import { openSharedFailures, type SharedFailures } from '../../../src/identity/shared-failures.ts';
 import { newThrottle, type Throttle } from '../../../src/identity/throttle.ts';
+import { openEmbeddedStore } from '../../../src/store/embedded.ts';
+import type { Store } from '../../../src/store/store.ts';
 
 interface Bench {
   readonly throttle: Throttle;
@@ -171,4 +179,123 @@ test('a flood from one place is bounded and keeps nobody else waiting', async ()
   held.resolve();
   const results = await Promise.all(flood);
   assert.equal(results.filter((result) => result instanceof Error).length, 500 - 65);
+});
+
+interface Nodes {
+  readonly store: Store;
+  /** One for each node. */
+  readonly throttles: readonly Throttle[];
+  /** How often the store was asked. */
+  asked(): number;
+  /** Whether the store takes changes. */
+  takes: boolean;
+  advance(milliseconds: number): void;
+}
+
+async function nodesOf(t: TestContext, count: number): Promise<Nodes> {
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-throttle-'));
+  const versions = new Versions(Versions.allocate());
+  const store = await openEmbeddedStore(folder, { versions, committed: () => undefined });
+  t.after(async () => {
+    await store.close();
+    await rm(folder, { recursive: true });
+  });
+  let now = 1_000_000;
+  let asked = 0;
+  const clock = { now: () => now };
+  const { selectFrom } = store.read;
+  const read = {
+    selectFrom: new Proxy(selectFrom, {
+      apply(target, _self, words) {
+        asked += 1;
+        return Reflect.apply(target, store.read, words);
+      },
+    }),
+  };
+  const write: Store['write'] = (job) => (nodes.takes ? store.write(job) : Promise.reject(new Error('away')));
+  const shared = (): SharedFailures => openSharedFailures({ read, write, clock, versions });
+  const nodes: Nodes = {
+    store,
+    throttles: Array.from({ length: count }, () => newThrottle(clock, shared())),
+    asked: () => asked,
+    takes: true,
+    advance(milliseconds) {
+      now += milliseconds;
+    },
+  };
+  return nodes;
+}
+
+/** As `looked`, at one node after the other. */
+async function lookedAtAll(throttles: readonly Throttle[], count: number, name: string, address: string): Promise<number> {
+  const spread: Throttle = (...words) => {
+    const [throttle] = turns.splice(0, 1);
+    assert.ok(throttle);
+    turns.push(throttle);
+    return throttle(...words);
+  };
+  const turns = [...throttles];
+  return looked(
+    spread,
+    count,
+    () => name,
+    () => address,
+  );
+}
+
+test('nodes count wrong attempts together, and their rows go when their minute is over', async (t) => {
+  const { store, throttles, advance } = await nodesOf(t, 3);
+  assert.equal(await lookedAtAll(throttles, 18, 'alice', '192.0.2.1'), 10);
+  assert.equal(await throttles[1]?.('bob', '192.0.2.1', succeed), 'right');
+  advance(60_000);
+  assert.equal(await lookedAtAll(throttles, 2, 'carol', '192.0.2.9'), 2);
+  const rows = await store.read.selectFrom('sign_in_failures').selectAll().execute();
+  assert.equal(rows.length, 3, 'the name, the place and both');
+  assert.doesNotMatch(JSON.stringify(rows), /carol|192/);
+});
+
+test('attempts at all nodes at once gain one try for each node more', async (t) => {
+  const { throttles } = await nodesOf(t, 3);
+  const all = await Promise.allSettled(Array.from({ length: 45 }, (_, i) => throttles[i % 3]?.('alice', '192.0.2.1', fail)));
+  const seen = all.filter((one) => one.status === 'rejected' && one.reason.message === 'wrong').length;
+  assert.ok(seen >= 10 && seen <= 12, `${seen} were looked at`);
+});
+
+test('signing in asks the store nothing while nobody fails, and what was not wrong is not counted', async (t) => {
+  const { throttles, asked, store } = await nodesOf(t, 1);
+  const [throttle] = throttles;
+  assert.ok(throttle);
+  await throttle('alice', '192.0.2.1', succeed);
+  const before = asked();
+  for (let i = 0; i < 20; i++) await throttle('alice', '192.0.2.1', succeed);
+  const away = (): Promise<never> => Promise.reject(new Failure(503, 'ServiceUnavailable', 'away'));
+  for (let i = 0; i < 20; i++) await assert.rejects(throttle('alice', '192.0.2.1', away), /away/);
+  assert.equal(asked(), before);
+  // A signature is not guessed, and costs a stranger nothing to get wrong.
+  await assert.rejects(throttle('program', '192.0.2.1', fail, 'signed'), /wrong/);
+  assert.deepEqual(await store.read.selectFrom('sign_in_failures').selectAll().execute(), []);
+});
+
+test('a flood of failures from everywhere makes few commits, and a store that takes none leaves what each node counts', async (t) => {
+  const nodes = await nodesOf(t, 2);
+  const { throttles, store } = nodes;
+  const [throttle] = throttles;
+  assert.ok(throttle);
+  let commits = 0;
+  const flood = newThrottle(
+    { now: () => 1_000_000 },
+    openSharedFailures({
+      read: store.read,
+      write: (job) => {
+        commits += 1;
+        return store.write(job);
+      },
+      clock: { now: () => 1_000_000 },
+      versions: new Versions(Versions.allocate()),
+    }),
+  );
+  await Promise.allSettled(Array.from({ length: 300 }, (_, i) => flood(`name ${i}`, `10.0.${i >> 8}.${i & 255}`, fail)));
+  assert.ok(commits <= 12, `${commits} commits for 300 failures`);
+  nodes.takes = false;
+  assert.equal(await lookedAtAll(throttles, 44, 'alice', '192.0.2.1'), 20, 'ten at each');
 });
