@@ -1,5 +1,5 @@
-// `npm run bench:soak -- [--minutes 60]`: mixed load at 80 % of what this machine can do, and whether memory, handles or latency grow meanwhile. What it can do
-// is measured first, with the same load as fast as it goes.
+// `npm run bench:soak -- [--minutes 60] [--cores 0,1]`: mixed load at 80 % of what these cores can do, and whether memory, handles or latency grow meanwhile. What
+// they can do is measured first, with the same load as fast as it goes. The service has a worker for each of the cores; where the load itself runs is the caller's affair (taskset).
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
@@ -9,15 +9,16 @@ import { tokenFor } from '../test/clients/plain.ts';
 import { digits } from './figures.ts';
 import { activatedHsm, HSM, startService } from './service.ts';
 
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '60' } } });
+const { values } = parseArgs({ options: { minutes: { type: 'string', default: '60' }, cores: { type: 'string' } } });
 const MINUTES = Number(values.minutes);
+const CORES = values.cores?.split(',').map(Number) ?? cpus().map((_, core) => core);
 const SHARE = 0.8;
 const ABREAST = 32;
 const CAPACITY_SECONDS = 15;
 const DIGEST = 'A'.repeat(43);
 const PARTS = 6;
 
-const service = await startService({ cores: cpus().map((_, core) => core), workers: 2 });
+const service = await startService({ cores: CORES, workers: CORES.length });
 const { client } = await activatedHsm(service);
 await client.hsm(HSM, 'POST', '/keys/ec/create', { kty: 'EC-HSM' });
 await client.hsm(HSM, 'POST', '/keys/oct/create', { kty: 'oct-HSM' });
