@@ -1,7 +1,7 @@
 // One record as it is written: the service's AuditEvent shape as JSON text, in one line. Made of facts alone; knows no token, body or query.
 // Source: Key Vault and Managed HSM logging, "Interpret your logs".
 
-import type { CallFacts, Outcome } from '../core/audit.ts';
+import type { CallFacts, Decision, Outcome } from '../core/audit.ts';
 import type { Caller } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { openFlood } from './flood.ts';
@@ -29,7 +29,7 @@ const LONGEST_TEXT = 512;
 /** Makes the events of one thread. */
 export interface Events {
   /** The event of a call as JSON text in one line; undefined when it has none of its own: it was no decision, or one refusal too many. */
-  of(facts: CallFacts, outcome: Outcome): Promise<string | undefined> | string | undefined;
+  of(facts: CallFacts, outcome: Outcome, like?: object): Promise<string | undefined> | string | undefined;
   /** Events that count what had none of its own, once their minute is over. */
   overdue(): readonly string[];
 }
@@ -43,12 +43,23 @@ export interface EventsParts {
 
 export function openEvents({ tenantId, clock, placeAt }: EventsParts): Events {
   const flood = openFlood();
+  const kept = new WeakMap<object, Common>();
+
+  /** Calls come again and again: what all records of one caller at one address have in common is written once. */
+  function commonTo(facts: CallFacts, { decision }: Outcome, place: HsmPlace | undefined, like: object | undefined): Common {
+    const known = like === undefined ? undefined : kept.get(like);
+    if (known !== undefined && known.decision === decision && known.place === place) return known;
+    const common = commonText(tenantId, facts, decision, place);
+    if (like !== undefined) kept.set(like, common);
+    return common;
+  }
+
   return {
-    of: (facts, outcome) => {
+    of: (facts, outcome, like) => {
       if (isNoDecision(outcome) || !flood.admits(facts, outcome)) return undefined;
       const place = facts.room === 'hsm' ? placeAt(facts.host) : undefined;
-      if (place instanceof Promise) return place.then((found) => eventText(tenantId, facts, outcome, found));
-      return eventText(tenantId, facts, outcome, place);
+      if (place instanceof Promise) return place.then((found) => eventText(facts, outcome, commonTo(facts, outcome, found, like)));
+      return eventText(facts, outcome, commonTo(facts, outcome, place, like));
     },
     overdue: () => {
       const now = clock.now();
@@ -74,32 +85,43 @@ export function ownEventText(tenantId: string, time: number, operation: string, 
   });
 }
 
-export function eventText(tenantId: string, facts: CallFacts, outcome: Outcome, place: HsmPlace | undefined): string {
-  const { decision, status, reason, duration } = outcome;
-  // A caller who did not prove who it is did one thing: try.
-  const operation = facts.room === 'hsm' && decision === 'not authenticated' ? 'Authentication' : facts.operation;
-  const where = place === undefined ? elsewhere(facts) : place.shared;
-  const result = status < 400 ? 'Success' : 'Failed';
-  return (
-    `{"time":"${new Date(facts.time).toISOString()}","operationName":${quoted(operation)},"category":"${CATEGORIES[facts.room]}","resultType":"${result}",` +
-    `"httpStatusCode":${status},${reason === undefined ? '' : `"resultDescription":${quoted(reason)},`}"durationMs":${duration},` +
-    `"operationVersion":${quoted(facts.apiVersion ?? '')},"requestUri":${quoted(cut(facts.origin + facts.path))},` +
-    `"callerIpAddress":${quoted(facts.address)},"clientInfo":${quoted(cut(facts.client ?? ''))},` +
-    `"correlationId":${quoted(facts.correlationId ?? facts.requestId)},"identity":${identityOf(facts.caller)},"subnetId":"(unknown)",` +
-    `"properties":{${propertiesOf(facts, outcome, place)}},${where},"TenantId":"${tenantId}"}`
-  );
+/** The parts of an event that hang on nothing but CommonFacts, the decision and the place. */
+interface Common {
+  readonly decision: Decision;
+  readonly place: HsmPlace | undefined;
+  readonly operation: string;
+  readonly request: string;
+  readonly caller: string;
+  readonly key: string;
+  readonly end: string;
 }
 
-function propertiesOf(facts: CallFacts, { decision }: Outcome, place: HsmPlace | undefined): string {
-  const { requestId, method, operation, action, scope, named, caller, subject, degraded } = facts;
+function commonText(tenantId: string, facts: CallFacts, decision: Decision, place: HsmPlace | undefined): Common {
+  const { room, operation, apiVersion, origin, path, address, caller, method, action, scope, named } = facts;
+  const isStranger = room === 'hsm' && decision === 'not authenticated';
   const who = caller.kind === 'anonymous' ? '' : `,"caller":"${caller.objectId}","callerType":"${caller.kind}"`;
-  const key = named.name === undefined || facts.room !== 'hsm' ? '' : `,"key":${quoted(cut(named.name))}`;
-  const version = named.version === undefined || facts.room !== 'hsm' ? '' : `,"keyVersion":${quoted(cut(named.version))}`;
-  const about = subject === undefined ? '' : `,"subject":"${subject}"`;
-  const tried = facts.room === 'hsm' && decision === 'not authenticated' ? `,"attempted":${quoted(operation)}` : '';
+  const key = named.name === undefined || room !== 'hsm' ? '' : `,"key":${quoted(cut(named.name))}`;
+  const version = named.version === undefined || room !== 'hsm' ? '' : `,"keyVersion":${quoted(cut(named.version))}`;
+  const tried = isStranger ? `,"attempted":${quoted(operation)}` : '';
+  return {
+    decision,
+    place,
+    // A caller who did not prove who it is did one thing: try.
+    operation: `"operationName":${quoted(isStranger ? 'Authentication' : operation)},"category":"${CATEGORIES[room]}"`,
+    request: `"operationVersion":${quoted(apiVersion ?? '')},"requestUri":${quoted(cut(origin + path))},"callerIpAddress":${quoted(address)}`,
+    caller: `"identity":${identityOf(caller)},"subnetId":"(unknown)","properties":{${place === undefined ? '' : `${place.properties},`}"requestId":`,
+    key: `"method":"${method}","decision":"${decision}","action":${quoted(action)},"scope":${quoted(cut(scope))}${who}${key}${version}${tried}`,
+    end: `},${place === undefined ? elsewhere(facts) : place.shared},"TenantId":"${tenantId}"}`,
+  };
+}
+
+function eventText(facts: CallFacts, { status, reason, duration }: Outcome, { operation, request, caller, key, end }: Common): string {
+  const { requestId, time, client, correlationId, subject, degraded } = facts;
   return (
-    `${place === undefined ? '' : `${place.properties},`}"requestId":"${requestId}","method":"${method}","decision":"${decision}",` +
-    `"action":${quoted(action)},"scope":${quoted(cut(scope))}${who}${about}${key}${version}${tried}${degraded === true ? ',"degraded":true' : ''}`
+    `{"time":"${new Date(time).toISOString()}",${operation},"resultType":"${status < 400 ? 'Success' : 'Failed'}",` +
+    `"httpStatusCode":${status},${reason === undefined ? '' : `"resultDescription":${quoted(reason)},`}"durationMs":${duration},${request},` +
+    `"clientInfo":${quoted(cut(client ?? ''))},"correlationId":${quoted(correlationId ?? requestId)},${caller}"${requestId}",${key}` +
+    `${subject === undefined ? '' : `,"subject":"${subject}"`}${degraded === true ? ',"degraded":true' : ''}${end}`
   );
 }
 

@@ -78,8 +78,8 @@ export function openRecorder({ events, gate, hand }: RecorderParts): Recorder {
 
   return {
     prove: () => gate.prove(),
-    record: (facts, outcome) => {
-      const event = events.of(facts, outcome);
+    record: (facts, outcome, like) => {
+      const event = events.of(facts, outcome, like);
       if (event instanceof Promise) return event.then((text) => (text === undefined ? undefined : add(text)));
       return event === undefined ? Promise.resolve() : add(event);
     },

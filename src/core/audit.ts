@@ -18,11 +18,8 @@ export interface RowAudit {
 /** `not decided`: refused before it came to that, for its address, its version or the HSM's state. */
 export type Decision = 'allowed' | 'refused' | 'not authenticated' | 'not decided';
 
-/** A call as it came in. Plain data, so that it can cross threads; no token, body or query is in it. */
-export interface CallFacts {
-  readonly requestId: string;
-  /** Milliseconds since 1970. */
-  readonly time: number;
+/** What is the same in each call of one caller to one address. */
+export interface CommonFacts {
   readonly room: 'hsm' | 'identity' | 'graph' | 'management';
   readonly operation: string;
   readonly action: string;
@@ -37,11 +34,18 @@ export interface CallFacts {
   readonly named: Readonly<Record<string, string>>;
   /** The client's address. */
   readonly address: string;
+  readonly caller: Caller;
+}
+
+/** A call as it came in. Plain data, so that it can cross threads; no token, body or query is in it. */
+export interface CallFacts extends CommonFacts {
+  readonly requestId: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
   /** What the client says it is. */
   readonly client: string | undefined;
   /** What the client calls this call, or the undertaking it belongs to. */
   readonly correlationId: string | undefined;
-  readonly caller: Caller;
   /** Decided by what was last known, because the store could not be reached. */
   readonly degraded?: boolean;
   /** Object id of whoever a call is about that comes before anybody is known: the account of a sign-in. */
@@ -119,8 +123,11 @@ export type ReadRecords = (hsmId: string, query: RecordsQuery) => Promise<Record
 export interface Recorder {
   /** Throws auditUnavailable when no record could be kept now, so that nothing is done that would have to be undone. */
   prove(): void;
-  /** Resolves when the record is on disk, and rejects with auditUnavailable when it is not: the answer must not leave then. */
-  record(facts: CallFacts, outcome: Outcome): Promise<void>;
+  /**
+   * Resolves when the record is on disk, and rejects with auditUnavailable when it is not: the answer must not leave then. `like` is the same object for
+   * calls whose CommonFacts are the same.
+   */
+  record(facts: CallFacts, outcome: Outcome, like?: object): Promise<void>;
 }
 
 /** Where the operator asked for no records. */

@@ -79,28 +79,37 @@ function date(): string {
 }
 
 /** The facts of a request that the dialects write down. What only some of them ask for is looked up when they do. */
-export function exchangeOf(
-  { method, headers }: Incoming,
-  passage: Pick<Exchange, 'requestId' | 'address' | 'origin' | 'now'> & { readonly began: number },
-): Exchange {
-  const { requestId, address, origin, now, began } = passage;
-  return {
-    requestId,
-    method,
-    address,
-    origin,
-    latency: performance.now() - began,
-    now,
-    get clientRequestId() {
-      return echoed(headers['x-ms-client-request-id'] ?? headers['client-request-id']);
-    },
-    get correlationId() {
-      return echoed(headers['x-ms-correlation-request-id']);
-    },
-    get wantsClientRequestId() {
-      return String(headers['x-ms-return-client-request-id']).toLowerCase() === 'true';
-    },
-  };
+export class RequestExchange implements Exchange {
+  readonly requestId: string;
+  readonly method: string;
+  readonly address: string;
+  readonly origin: string;
+  readonly latency: number;
+  readonly now: number;
+  readonly #headers: Incoming['headers'];
+
+  /** `began` as performance.now() has it; `now` in milliseconds since 1970. */
+  constructor({ method, headers }: Incoming, requestId: string, address: string, origin: string, began: number, now: number) {
+    this.requestId = requestId;
+    this.method = method;
+    this.address = address;
+    this.origin = origin;
+    this.latency = performance.now() - began;
+    this.now = now;
+    this.#headers = headers;
+  }
+
+  get clientRequestId(): string | undefined {
+    return echoed(this.#headers['x-ms-client-request-id'] ?? this.#headers['client-request-id']);
+  }
+
+  get correlationId(): string | undefined {
+    return echoed(this.#headers['x-ms-correlation-request-id']);
+  }
+
+  get wantsClientRequestId(): boolean {
+    return String(this.#headers['x-ms-return-client-request-id']).toLowerCase() === 'true';
+  }
 }
 
 /** What clients say of themselves is repeated to them only when it is short and plain. */

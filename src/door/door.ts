@@ -2,7 +2,7 @@
 // Knows rooms only as tables.
 
 import type { Logger } from 'pino';
-import { AUDIT_UNAVAILABLE, type CallFacts, decisionOn, type Recorder, type RowAudit, reasonOf } from '../core/audit.ts';
+import { AUDIT_UNAVAILABLE, type CallFacts, type CommonFacts, decisionOn, type Recorder, type RowAudit, reasonOf } from '../core/audit.ts';
 import { type Audience, anonymous, type Caller, type VerifyToken } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Versions } from '../core/coherence.ts';
@@ -10,9 +10,9 @@ import { Failure } from '../core/failure.ts';
 import { isReply } from '../core/reply.ts';
 import type { Admitted, Room, ServedRow, Visit } from '../core/route.ts';
 import type { Urls } from '../core/urls.ts';
-import { answerOf, echoed, exchangeOf, failureAnswer, failureOf, JsonText } from './answers.ts';
+import { answerOf, failureAnswer, failureOf, JsonText, RequestExchange } from './answers.ts';
 import { clientAddresses } from './client-address.ts';
-import { type Address, type Carried, parse, parseAddress, readBody } from './decode.ts';
+import { type Carried, parse, parseAddress, readBody } from './decode.ts';
 import { dialects, type Habits, type Refusal } from './dialects.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { type Arrival, arrivals, overrideMethod, PREFIX, routed } from './hosts.ts';
@@ -22,7 +22,7 @@ import type { DoorMetrics } from './metrics.ts';
 import { openPasses, type Pass, passKey } from './passes.ts';
 import { openProxyHeaders } from './proxy-header.ts';
 import { type AskReady, isReadinessCheck, readinessPage } from './readiness.ts';
-import { factsOf, isRecorded, pathOf, UNKNOWN_OPERATION } from './recording.ts';
+import { commonFacts, factsOf, isRecorded, pathOf, UNKNOWN_OPERATION } from './recording.ts';
 import { requestIds } from './request-id.ts';
 import { type Finding, type Found, openRouter } from './router.ts';
 
@@ -86,8 +86,8 @@ interface Passage {
   readonly time: number;
   readonly began: number;
   readonly stop: Stop;
-  /** What was proven before of just such a request. */
-  readonly pass: Pass<Located> | undefined;
+  /** What is proven of it, or was before of just such a request. */
+  pass: Pass<Located> | undefined;
   /** Where it can be kept what is proven now. */
   readonly passKey: string | undefined;
   readonly epoch: number;
@@ -184,76 +184,82 @@ export function openDoor(options: DoorOptions): Door {
       until: 0,
       degraded: typeof found !== 'string' && found.target.served.whenDegraded && options.versions.areDegraded,
       recorded: false,
-      caller: anonymous,
+      caller: pass?.call.caller ?? anonymous,
       visit: undefined,
-      admitted: false,
+      admitted: pass !== undefined,
     };
     const reached = passage.degraded ? options.versions.degraded(() => outcomeOf(passage, found)) : outcomeOf(passage, found);
-    leave(passage, send, await recorded(passage, await reached));
+    leave(passage, send, await reached);
   }
 
+  /** Whoever has no token may send a body as slowly as they like, and takes nobody's place. */
   async function outcomeOf(passage: Passage, found: Finding<Located>): Promise<Outcome> {
-    try {
-      if (found === 'unknown') return await throughNothing(passage);
-      if (found === 'unreadable') throw passage.stop.habits.malformed('The request could not be read.', false);
-      // Whoever has no token may send a body as slowly as they like, and takes nobody's place.
-      return found.target.served.anonymous ? await throughRow(passage, found) : await throughLane(passage, found);
-    } catch (error) {
-      return refused(passage, error);
-    }
-  }
-
-  /** Refused without a record when the lane is full: nothing was done and nobody is known yet. */
-  async function throughLane(passage: Passage, found: Found<Located>): Promise<Outcome> {
+    if (typeof found === 'string' || found.target.served.anonymous) return await recorded(passage, await reached(passage, found));
     const { lane } = found.target;
-    if (lane.busy >= options.inFlight) {
-      passage.recorded = true;
-      throw new Failure(429, 'Throttled', 'Too many requests are under way. Try again in a moment.', { headers: { 'retry-after': '1' } });
-    }
+    if (lane.busy >= options.inFlight) return turnedAway(passage);
     lane.busy += 1;
     try {
-      return await recorded(passage, await throughRow(passage, found).catch((error: unknown) => refused(passage, error)));
+      return await recorded(passage, await reached(passage, found));
     } finally {
       lane.busy -= 1;
     }
   }
 
-  /** From where, who asks, and may they: before a byte of the body is read. */
-  async function throughRow(passage: Passage, found: Found<Located>): Promise<Outcome> {
-    const { served, name, habits, audit } = found.target;
-    const { request, pass } = passage;
-    if (audit?.record === 'every call') proveRecordable(passage);
-    if (pass !== undefined) passage.caller = pass.caller;
-    else {
-      await knock(passage);
-      const refusal = served.anonymous ? undefined : await authenticate(passage, name);
-      if (refusal !== undefined) return challenged(passage, refusal);
-    }
-    const visit = visitOf(passage, found);
-    passage.visit = visit;
-    const admitted = pass?.admitted ?? (await served.admit(visit));
-    passage.admitted = true;
-    const bytes = request.body();
-    const body = readBody(bytes instanceof Promise ? await bytes : bytes, request.headers['content-type'], habits);
-    if (served.mode === 'write') {
-      const result = await handOver(passage, found.target, visit, { query: found.query, body });
-      return { answer: answerOf(result, admitted, exchange(passage), habits), reason: undefined };
-    }
-    const address = pass?.address ?? parseAddress(served, visit, found.query, habits);
-    const kept = pass ?? keepPass(passage, found, admitted, address);
-    const run = (): unknown => admitted.run({ ...visit, ...address, body: parse(served.shapes.body, body, habits) });
-    const result = served.steady && kept !== undefined ? await steadyText(kept, run) : await run();
-    return { answer: answerOf(result, admitted, exchange(passage), habits), reason: undefined };
+  /** Refused without a record when the lane is full: nothing was done and nobody is known yet. */
+  function turnedAway(passage: Passage): Outcome {
+    passage.recorded = true;
+    const words = 'Too many requests are under way. Try again in a moment.';
+    return refused(passage, new Failure(429, 'Throttled', words, { headers: { 'retry-after': '1' } }));
   }
 
-  /** Written once, for as long as the pass holds. A result that has more to it than its value is given as it is. */
-  async function steadyText(pass: Pass<Located>, run: () => unknown): Promise<unknown> {
-    if (pass.text === undefined) {
-      const result = await run();
-      if (isReply(result)) return result;
-      pass.text = JSON.stringify(result);
+  async function reached(passage: Passage, found: Finding<Located>): Promise<Outcome> {
+    try {
+      if (found === 'unknown') return await throughNothing(passage);
+      if (found === 'unreadable') throw passage.stop.habits.malformed('The request could not be read.', false);
+      return await throughRow(passage, found);
+    } catch (error) {
+      return refused(passage, error);
     }
-    return new JsonText(pass.text);
+  }
+
+  /** From where, who asks, and may they: before a byte of the body is read. */
+  async function throughRow(passage: Passage, found: Found<Located>): Promise<Outcome> {
+    const { served, name, audit } = found.target;
+    if (audit?.record === 'every call') proveRecordable(passage);
+    if (passage.pass !== undefined) return await perform(passage, passage.pass);
+    await knock(passage);
+    const refusal = served.anonymous ? undefined : await authenticate(passage, name);
+    if (refusal !== undefined) return challenged(passage, refusal);
+    const visit = visitOf(passage, found);
+    passage.visit = visit;
+    const admitted = await served.admit(visit);
+    passage.admitted = true;
+    if (served.mode === 'write') return await handOver(passage, found, visit, admitted);
+    passage.pass = newPass(passage, found, visit, admitted);
+    return await perform(passage, passage.pass);
+  }
+
+  async function perform(passage: Passage, pass: Pass<Located>): Promise<Outcome> {
+    const { served, habits } = pass.found.target;
+    const body = await bodyOf(passage, habits);
+    if (pass.text !== undefined) return answered(passage, pass, new JsonText(pass.text));
+    const { requestId } = passage;
+    const result = await pass.admitted.run({ ...pass.call, requestId, body: parse(served.shapes.body, body, habits) });
+    if (!served.steady || isReply(result)) return answered(passage, pass, result);
+    // Written once, for as long as the pass holds.
+    pass.text = JSON.stringify(result);
+    return answered(passage, pass, new JsonText(pass.text));
+  }
+
+  /** What the body holds. Waits only for one that has not come yet. */
+  function bodyOf({ request }: Passage, habits: Habits): unknown {
+    const bytes = request.body();
+    const type = request.headers['content-type'];
+    return bytes instanceof Promise ? bytes.then((whole) => readBody(whole, type, habits)) : readBody(bytes, type, habits);
+  }
+
+  function answered(passage: Passage, { admitted, found }: Pick<Pass<Located>, 'admitted' | 'found'>, result: unknown): Outcome {
+    return { answer: answerOf(result, admitted, exchange(passage), found.target.habits), reason: undefined };
   }
 
   function visitOf({ caller, arrival, address, requestId, request }: Passage, { target, named, query }: Found<Located>): Visit {
@@ -269,23 +275,24 @@ export function openDoor(options: DoorOptions): Door {
     };
   }
 
-  /** Only what a token was asked for, and one whose end is known. */
-  function keepPass(
-    { passKey: key, caller, epoch, until }: Passage,
-    found: Found<Located>,
-    admitted: Admitted,
-    address: Address,
-  ): Pass<Located> | undefined {
-    if (key === undefined || caller.kind === 'anonymous' || until === 0) return undefined;
-    const pass = { found, caller, admitted, address, until, epoch };
-    passes.keep(key, pass);
+  /** Kept when a token was asked for, and one whose end is known. */
+  function newPass(passage: Passage, found: Found<Located>, visit: Visit, admitted: Admitted): Pass<Located> {
+    const { passKey: key, caller, epoch, until, stop } = passage;
+    const { requestId: _, ...asked } = visit;
+    const call = { ...asked, ...parseAddress(found.target.served, visit, found.query, stop.habits) };
+    const pass = { found, admitted, call, facts: common(passage, stop.audit ?? UNKNOWN_OPERATION), until, epoch };
+    if (key !== undefined && caller.kind !== 'anonymous' && until > 0) passes.keep(key, pass);
     return pass;
   }
 
   /** To the thread that has the writer, which records the call with its change. */
-  function handOver(passage: Passage, { room, row, audit }: Located, visit: Visit, carried: Carried): Promise<unknown> {
+  async function handOver(passage: Passage, found: Found<Located>, visit: Visit, admitted: Admitted): Promise<Outcome> {
+    const { room, row, audit, habits } = found.target;
+    const body = await bodyOf(passage, habits);
     passage.recorded = true;
-    return write({ room, row, visit, carried, facts: facts(passage, audit ?? UNKNOWN_OPERATION) });
+    const carried = { query: found.query, body };
+    const result = await write({ room, row, visit, carried, facts: facts(passage, audit ?? UNKNOWN_OPERATION) });
+    return answered(passage, { admitted, found }, result);
   }
 
   /** Before anything is done; what is refused here for want of a record has none. */
@@ -359,7 +366,8 @@ export function openDoor(options: DoorOptions): Door {
     const { reason } = outcome;
     const decision = decisionOn(passage.admitted, status, reason);
     try {
-      await recorder.record(facts(passage, stop.audit), { decision, status, reason, duration: clock.now() - time });
+      const like = passage.pass?.facts;
+      await recorder.record(facts(passage, stop.audit), { decision, status, reason, duration: clock.now() - time }, like);
       return outcome;
     } catch (error) {
       const failure = failureOf(error, stop.habits);
@@ -388,18 +396,17 @@ export function openDoor(options: DoorOptions): Door {
   }
 
   function facts(passage: Passage, audit: RowAudit): CallFacts {
-    const { headers, url } = passage.request;
-    return factsOf(passage.request, {
-      ...passage,
-      room: passage.stop.name,
-      audit,
-      url,
-      correlationId: echoed(headers['x-ms-correlation-request-id'] ?? headers['x-ms-client-request-id'] ?? headers['client-request-id']),
-    });
+    const { request, requestId, time, degraded, pass } = passage;
+    return factsOf(pass?.facts ?? common(passage, audit), request, requestId, time, degraded);
+  }
+
+  function common(passage: Passage, audit: RowAudit): CommonFacts {
+    const { request, stop, arrival, address, caller, visit } = passage;
+    return commonFacts({ room: stop.name, audit, method: request.method, url: request.url, arrival, address, caller, visit });
   }
 
   function exchange({ request, requestId, address, arrival, began }: Passage): Exchange {
-    return exchangeOf(request, { requestId, address, origin: arrival.origin, began, now: clock.now() });
+    return new RequestExchange(request, requestId, address, arrival.origin, began, clock.now());
   }
 
   return openListener((request, send) => {

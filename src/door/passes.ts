@@ -3,20 +3,21 @@
 
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import type { SignedIn } from '../core/caller.ts';
+import type { CommonFacts } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Versions } from '../core/coherence.ts';
-import type { Admitted } from '../core/route.ts';
-import type { Address } from './decode.ts';
+import type { Admitted, Call } from '../core/route.ts';
 import type { Incoming } from './incoming.ts';
 import type { Found } from './router.ts';
 
 export interface Pass<Target> {
   readonly found: Found<Target>;
-  readonly caller: SignedIn;
   readonly admitted: Admitted;
-  readonly address: Address;
-  /** Of the caller's token, in milliseconds since 1970. */
+  /** What an operation is told, but for the request's own id and body. Its path and query are as they were sent where another thread reads them. */
+  readonly call: Omit<Call<unknown, unknown, unknown>, 'requestId' | 'body'>;
+  /** For the records of its calls. */
+  readonly facts: CommonFacts;
+  /** Of the caller's token, in milliseconds since 1970; 0 when that is not known. */
   readonly until: number;
   /** The answer's text, where the row is steady and has been asked. */
   text?: string;

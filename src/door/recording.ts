@@ -1,8 +1,9 @@
 // Which calls are recorded, and what the audit is told of one: facts of the request and its fate, never a token, a body or a query.
 
-import type { CallFacts, RowAudit } from '../core/audit.ts';
+import type { CallFacts, CommonFacts, RowAudit } from '../core/audit.ts';
 import type { Caller } from '../core/caller.ts';
 import type { Visit } from '../core/route.ts';
+import { echoed } from './answers.ts';
 import type { Arrival } from './hosts.ts';
 import type { Incoming } from './incoming.ts';
 
@@ -13,28 +14,22 @@ export function isRecorded(audit: RowAudit | undefined, status: number): audit i
   return audit !== undefined && (audit.record === 'every call' || status === 401 || status === 403);
 }
 
-/** What is known of a request when it is recorded. */
-export interface Recorded {
-  readonly requestId: string;
-  readonly time: number;
-  readonly room: CallFacts['room'];
+/** Who asks for what, from where. */
+export interface Asked {
+  readonly room: CommonFacts['room'];
   readonly audit: RowAudit;
+  readonly method: string;
   /** As the client wrote it, query and all. */
   readonly url: string;
   readonly arrival: Arrival;
   readonly address: string;
-  readonly correlationId: string | undefined;
   readonly caller: Caller;
-  readonly visit: Visit | undefined;
-  readonly degraded: boolean;
+  readonly visit: Pick<Visit, 'path' | 'apiVersion'> | undefined;
 }
 
-export function factsOf(raw: Incoming, recorded: Recorded): CallFacts {
-  const { requestId, time, room, audit, url, arrival, address, correlationId, caller, visit, degraded } = recorded;
+export function commonFacts({ room, audit, method, url, arrival, address, caller, visit }: Asked): CommonFacts {
   const named = plainNames(visit?.path ?? {});
   return {
-    requestId,
-    time,
     room,
     operation: audit.operation,
     action: audit.action,
@@ -42,13 +37,22 @@ export function factsOf(raw: Incoming, recorded: Recorded): CallFacts {
     apiVersion: visit?.apiVersion,
     host: arrival.host,
     origin: arrival.origin,
-    method: raw.method,
+    method,
     path: pathOf(url),
     named,
     address,
-    client: raw.headers['user-agent'],
-    correlationId,
     caller,
+  };
+}
+
+/** Facts of one call. */
+export function factsOf(common: CommonFacts, { headers }: Incoming, requestId: string, time: number, degraded: boolean): CallFacts {
+  return {
+    ...common,
+    requestId,
+    time,
+    client: headers['user-agent'],
+    correlationId: echoed(headers['x-ms-correlation-request-id'] ?? headers['x-ms-client-request-id'] ?? headers['client-request-id']),
     ...(degraded ? { degraded } : {}),
   };
 }
