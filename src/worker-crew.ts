@@ -98,7 +98,7 @@ export function answersFor(
     leaf: (names: readonly string[]) => authority.leaf(names),
     signer: (asked: AskedSigner) => signerFor(asked),
     issuerKeys: ({ issuer, kid }: { readonly issuer: string; readonly kid: string }) => keySets.keySetOf(issuer, kid),
-    record: async (events: readonly string[]) => audit?.append(events),
+    record: async (lines: string) => audit?.append(lines.split('\n')),
     write: async ({ room, row, visit, carried, facts }: WriteRequest) => {
       const where = rooms[room];
       const served = where?.rows[row];
