@@ -259,7 +259,10 @@ async function serve(
     region: config.region,
     issuerKeys: openIssuerKeys(jsonOverHttps(config.attestation), clock),
     signers: openSigners(evidence, signerFor),
-    records: auditGate === undefined ? undefined : recordsReader(auditFolder(config.dataFolder), config.node, new Gate(auditGate)),
+    records:
+      auditGate === undefined
+        ? undefined
+        : recordsReader({ folder: auditFolder(config.dataFolder), chain: config.node, gate: new Gate(auditGate), read: store.read }),
   };
   const tenant = await openTenant(parts);
   const { tenantId } = tenant;

@@ -75,7 +75,10 @@ async function open(data: WorkerData): Promise<Opened> {
   // One thread fetches the keys of outside issuers for all.
   const keySetOf: KeySetOf = (issuer, kid) => main.ask('issuerKeys', { issuer, kid }) as ReturnType<KeySetOf>;
   const outside = openOutsideIssuers({ issuers: data.issuers, keySetOf, clock, versions });
-  const records = auditGate === undefined ? undefined : recordsReader(auditFolder(dataFolder), data.node, new Gate(auditGate));
+  const records =
+    auditGate === undefined
+      ? undefined
+      : recordsReader({ folder: auditFolder(dataFolder), chain: data.node, gate: new Gate(auditGate), read });
   const parts = { read, write: undefined, crypto, clock, urls, versions, tenantId, region, issuerKeys, signers, outside, records };
   const door = openDoor({
     rooms: buildRooms(parts),

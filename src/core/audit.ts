@@ -104,16 +104,28 @@ export interface RecordsQuery {
   readonly key: string | undefined;
   readonly result: 'Success' | 'Failed' | undefined;
   readonly top: number;
+  /** Those of the node that is asked, from its own files; or those that all nodes keep in the store. */
+  readonly nodes: 'this' | 'all';
   /** As the page before gave it; undefined for the beginning. */
   readonly cursor: string | undefined;
 }
 
 export interface RecordsPage {
-  readonly records: readonly { readonly sequence: number; readonly hash: string; readonly event: unknown }[];
+  readonly records: readonly { readonly node: string; readonly sequence: number; readonly hash: string; readonly event: unknown }[];
   /** Where the next page begins, also when there is nothing yet. Undefined: the query's cursor was none of ours. */
   readonly cursor: string | undefined;
   /** Whether there may be more already. */
   readonly more: boolean;
+  /** Where all nodes were asked: what cannot be had from here. */
+  readonly missing?: readonly MissingRecords[];
+}
+
+/** Records of a node, of whatever HSM, by the first and the last number. */
+export interface MissingRecords {
+  readonly node: string;
+  readonly from: number;
+  readonly to: number;
+  readonly reason: string;
 }
 
 /** Reads the records of one HSM, oldest first. */

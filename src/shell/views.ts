@@ -133,7 +133,7 @@ const views: Readonly<Record<string, View>> = {
     table: ['Time', 'Operation', 'Scope', 'Status', 'Decision', 'Reason', 'Caller', 'CallerIpAddress'],
     list: [
       ...['Time', 'Operation', 'Scope', 'Action', 'Status', 'Result', 'Decision', 'Reason', 'Caller', 'ObjectId', 'CallerIpAddress'],
-      ...['RequestId', 'Sequence', 'Hash'],
+      ...['RequestId', 'Node', 'Sequence', 'Hash'],
     ],
     usual: 'table',
   },

@@ -21,6 +21,7 @@ import { up as holders } from './migrations/0017-holders.ts';
 import { up as deletedKeys } from './migrations/0018-deleted-keys.ts';
 import { up as dueIndexes } from './migrations/0019-due-indexes.ts';
 import { up as signInFailures } from './migrations/0020-sign-in-failures.ts';
+import { up as recordsByHsm } from './migrations/0021-records-by-hsm.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -47,6 +48,7 @@ export const MIGRATIONS: readonly Migration[] = [
   deletedKeys,
   dueIndexes,
   signInFailures,
+  recordsByHsm,
 ];
 
 /** What this program writes. */

@@ -21,14 +21,16 @@ const AuditQuery = v.object({
   key: text,
   result: v.optional(v.picklist(['Success', 'Failed'], 'result is Success or Failed.')),
   top: v.optional(v.pipe(v.string(), v.regex(/^[1-9]\d{0,2}$/, `top is a number from 1 to ${LARGEST_PAGE}.`), v.transform(Number)), '100'),
-  cursor: v.optional(v.pipe(v.string(), v.maxLength(40, 'cursor is not valid: take it from the page before as it is.'))),
+  /** Without it, the node that is asked. */
+  nodes: v.optional(v.picklist(['this', 'all'], 'nodes is this or all.'), 'this'),
+  cursor: v.optional(v.pipe(v.string(), v.maxLength(2000, 'cursor is not valid: take it from the page before as it is.'))),
 });
 
 export const readAudit = operation(
   { path: v.unknown(), query: AuditQuery, body: v.unknown() },
   async ({ hsm, records }: HsmReads, { query }) => {
     if (records === undefined) throw notSupported('This service was told to keep no audit records (--audit off).');
-    const { startTime, endTime, principalId, operation: named, key, result, top, cursor } = query;
+    const { startTime, endTime, principalId, operation: named, key, result, top, nodes, cursor } = query;
     if (principalId !== undefined && !isGuid(principalId.toLowerCase())) throw badParameter('principalId is an object id: a GUID.');
     const page = await records(hsm.id, {
       from: timeOf('startTime', startTime),
@@ -38,6 +40,7 @@ export const readAudit = operation(
       key,
       result,
       top: Math.min(top, LARGEST_PAGE),
+      nodes,
       cursor,
     });
     if (page.cursor === undefined) throw badParameter('cursor is not valid: take it from the page before as it is.');
@@ -45,10 +48,12 @@ export const readAudit = operation(
     const again = new URLSearchParams({
       ...defined({ startTime, endTime, principalId, operation: named, key, result }),
       top: String(top),
+      ...(nodes === 'all' ? { nodes } : {}),
       cursor: page.cursor,
     });
     const next = `${hsm.origin}/strongroom/audit?${again}`;
-    return { value: page.records, ...(page.more ? { nextLink: next } : { followLink: next }) };
+    const missing = page.missing === undefined ? {} : { missing: page.missing };
+    return { value: page.records, ...missing, ...(page.more ? { nextLink: next } : { followLink: next }) };
   },
 );
 

@@ -26,6 +26,10 @@ export const getAudit = define({
     Operation: { type: 'string', aliases: ['OperationName'], help: 'Only this operation, e.g. KeySign or Authentication.' },
     KeyName: { type: 'string', aliases: ['Name'], help: 'Only what was asked of this key.' },
     Result: { type: 'string', values: ['Success', 'Failed'], help: 'Only what was done, or only what was refused or failed.' },
+    AllNodes: {
+      type: 'switch',
+      help: 'What all nodes of the service keep in its store, in one order; a warning names what is not there. Otherwise the node that answers.',
+    },
     MaxRecord: { type: 'int', range: [1, 100_000], default: 1000, help: 'At most so many, the oldest first.' },
     Follow: { type: 'switch', help: 'Goes on with a line for each new record until Ctrl-C.' },
   },
@@ -45,11 +49,14 @@ export const getAudit = define({
     const principalId = await principalNamed(context, args);
     const given = { endTime: args.EndTime?.toISOString(), principalId, operation: args.Operation, key: args.KeyName, result: args.Result };
     for (const [name, value] of Object.entries(given)) if (value !== undefined) query.set(name, value);
+    if (args.AllNodes) query.set('nodes', 'all');
     const first = `/strongroom/audit?${query}`;
-    if (args.Follow) return follow(context, place, first, args.Operation);
+    const missing = new Set<string>();
+    if (args.Follow) return follow(context, place, first, args.Operation, missing);
     const records: object[] = [];
     for (let next: string | undefined = first; next !== undefined && records.length < args.MaxRecord; ) {
       const { json } = await call(context, place, 'GET', next);
+      warnOf(context, json, missing);
       records.push(...listAt(json, 'value').map(recordShape));
       next = textAt(json, 'nextLink');
     }
@@ -58,9 +65,16 @@ export const getAudit = define({
 });
 
 /** Prints lines rather than putting objects out: a pipeline would wait for an end that does not come. */
-async function follow(context: Context, place: Place, first: string, operation: string | undefined): Promise<undefined> {
+async function follow(
+  context: Context,
+  place: Place,
+  first: string,
+  operation: string | undefined,
+  missing: Set<string>,
+): Promise<undefined> {
   for (let next = first; ; ) {
     const { json } = await call(context, place, 'GET', next);
+    warnOf(context, json, missing);
     for (const record of listAt(json, 'value')) {
       // Its own looks would be all that there is to see.
       if (operation === undefined && textAt(record, 'event', 'operationName') === 'AuditRead') continue;
@@ -69,6 +83,16 @@ async function follow(context: Context, place: Place, first: string, operation: 
     const more = textAt(json, 'nextLink');
     next = more ?? textAt(json, 'followLink') ?? next;
     if (more === undefined) await pause(context.host, FOLLOW_EVERY, context.signal);
+  }
+}
+
+/** What cannot be had, said once for each node and reason. */
+function warnOf(context: Context, answer: unknown, said: Set<string>): void {
+  for (const gap of listAt(answer, 'missing')) {
+    const [node, reason] = [textAt(gap, 'node'), textAt(gap, 'reason')];
+    if (said.has(`${node} ${reason}`)) continue;
+    said.add(`${node} ${reason}`);
+    context.warn(`Records ${numberAt(gap, 'from')} to ${numberAt(gap, 'to')} of node '${node}' are not among these. ${reason}`);
   }
 }
 
@@ -98,6 +122,7 @@ function recordShape(record: unknown) {
       CallerIpAddress: textAt(event, 'callerIpAddress'),
       Action: textAt(properties, 'action'),
       RequestId: textAt(properties, 'requestId'),
+      Node: textAt(record, 'node'),
       Sequence: numberAt(record, 'sequence'),
       Hash: textAt(record, 'hash'),
       Event: event,

@@ -95,3 +95,27 @@ test('-Follow prints a line for each new record, and leaves its own looks out', 
   ]);
   assert.deepEqual(host.slept, [2000, 2000]);
 });
+
+test('the records of all nodes are asked for by name, and what is missing is said once', async () => {
+  const missing = [{ node: 'node-3', from: 1, to: 40, reason: 'It keeps them itself.' }];
+  const host = new ScriptedHost([
+    {
+      request: `GET ${hsmOrigin}/strongroom/audit?startTime=2026-04-30T12:00:00.000Z&top=500&nodes=all&${VERSION}`,
+      reply: { value: [{ node: 'node-2', ...record(7) }], missing, nextLink: `${hsmOrigin}/strongroom/audit?cursor=node-2.7` },
+    },
+    {
+      request: `GET ${hsmOrigin}/strongroom/audit?cursor=node-2.7`,
+      reply: { value: [{ node: 'node-1', ...record(3) }], missing, followLink: `${hsmOrigin}/strongroom/audit?cursor=node-1.3_node-2.7` },
+    },
+  ]);
+  const { items, warnings } = await runCmdlet(getAudit, host, { HsmName: 'contoso', AllNodes: true });
+  host.assertDone();
+  assert.deepEqual(
+    items.map(({ Node, Sequence }) => [Node, Sequence]),
+    [
+      ['node-2', 7],
+      ['node-1', 3],
+    ],
+  );
+  assert.deepEqual(warnings, ["Records 1 to 40 of node 'node-3' are not among these. It keeps them itself."]);
+});
