@@ -104,7 +104,9 @@ async function changeWithin(writer: Writer, parts: RootKeyParts, id: string): Pr
   const others = writer.holder === ALONE ? [] : await runningNodes(writer, writer.holder);
   if (others.length > 0) {
     const named = others.map(({ name }) => name).join(', ');
-    throw new Error(`the root key is changed while one node runs alone; stop these first: ${named}`);
+    throw new Error(
+      `the root key is changed while one node runs alone; stop these first: ${named}. Afterwards they join again, or are given the new file`,
+    );
   }
   const old = Buffer.from(rootKeys.current);
   rootKeys.change();
@@ -126,7 +128,7 @@ async function rememberOther(writer: Writer, { rootKeys, crypto }: RootKeyParts,
 
 export function wrongRootKey(file: string, cause?: unknown): Error {
   return new Error(
-    `the root key in '${file}' is not the one that this database is sealed under; put the right file there from your backup. Nothing was changed`,
+    `the root key in '${file}' is not the one that this database is sealed under; put the right file there from your backup, or, if another node has changed the root key, take this one away and let the node join again. Nothing was changed`,
     { cause },
   );
 }

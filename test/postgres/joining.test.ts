@@ -138,6 +138,7 @@ suite('joining by invitation', { skip: noPostgres }, () => {
     assert.equal(await rotated.ended(), 0, rotated.said());
     const refused = await newMachine('node-7', [], {});
     assert.equal(await refused.ended(), 1, refused.said());
+    assert.match(refused.said(), /if another node has changed the root key, take this one away and let the node join again/);
     await rm(join(machine.folder, 'root.key'));
     const second = await invited('--no-wait');
     const again = await newMachine('node-7', ['--join', '-'], { stdin: `${second.invitation}\n` });
