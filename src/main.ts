@@ -9,7 +9,7 @@ import { Gate } from './audit/gate.ts';
 import { recordsReader } from './audit/read-records.ts';
 import type { Config } from './config.ts';
 import { type ConnectionFile, connectionFileIn, connectionFor } from './connection-file.ts';
-import { newClockOffset, sharedClock, systemClock } from './core/clock.ts';
+import { followClock, newClockOffset, realClock, sharedClock, systemClock } from './core/clock.ts';
 import { Versions } from './core/coherence.ts';
 import { jsonOverHttps, openIssuerKeys } from './core/issuer-keys.ts';
 import { type PostgresAddress, type StoreAddress, shownStore } from './core/store-address.ts';
@@ -95,7 +95,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
 
 async function start(config: Config, options: ServiceOptions, undoing: Undoing): Promise<Service> {
   const ground = await openGround(config, options, undoing);
-  const authority = await openAuthority(config.dataFolder, systemClock);
+  const authority = await openAuthority(config.dataFolder, realClock(ground.clockOffset));
   const ports = await openOperatorPorts(ground);
   const safe = await openSafe(ground, ports, await unlock(ground, ports, authority));
   const auditGate = config.audit.isOn ? Gate.allocate() : undefined;
@@ -185,11 +185,13 @@ async function unlock(ground: Ground, { commands }: OperatorPorts, authority: Au
 }
 
 async function openSafe(ground: Ground, { commands }: OperatorPorts, { rootKeys, sealedDoor, authority }: Unlocked): Promise<Safe> {
-  const { config, log, clock, versions, crew, status, undoing, fallen } = ground;
+  const { config, log, clock, clockOffset, versions, crew, status, undoing, fallen } = ground;
+  const real = realClock(clockOffset);
   const store = await openServiceStore(config, rootKeys, {
     versions,
     lost: fallen.resolve,
     node: { name: config.node, region: config.region, version: VERSION },
+    toldTime: (now, between) => followClock(clockOffset, now, between),
     committed: (tags) => tellOfCommit(crew, tags),
     copied: (copy) => log.warn({ copy }, 'the database had an older schema; this copy of it was made before it was changed'),
   });
@@ -210,14 +212,14 @@ async function openSafe(ground: Ground, { commands }: OperatorPorts, { rootKeys,
   const watched = config.replica === undefined ? undefined : await openReplica(config.replica, config.store, versions);
   if (watched !== undefined) undoing.push(() => watched.watch.stop());
   status.replica = watched?.watch;
-  const evidence = openEvidence(crypto, systemClock);
-  const signing = { read: store.read, write: store.write, evidence, clock: systemClock };
+  const evidence = openEvidence(crypto, real);
+  const signing = { read: store.read, write: store.write, evidence, clock: real };
   const attestationRootFile = join(config.dataFolder, 'attestation-root.pem');
   await keepFile(attestationRootFile, await openAuthorities(signing));
   return {
     rootKeys,
     sealedDoor,
-    authority: isReplaced ? await openAuthority(config.dataFolder, systemClock) : authority,
+    authority: isReplaced ? await openAuthority(config.dataFolder, real) : authority,
     store,
     crypto,
     evidence,

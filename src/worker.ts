@@ -9,7 +9,7 @@ import { openPlaces } from './audit/places.ts';
 import { recordsReader } from './audit/read-records.ts';
 import { openRecorder } from './audit/recorder.ts';
 import { noRecorder, type Recorder } from './core/audit.ts';
-import { sharedClock, systemClock } from './core/clock.ts';
+import { realClock, sharedClock } from './core/clock.ts';
 import { type Tag, Versions } from './core/coherence.ts';
 import { jsonOverHttps, openIssuerKeys } from './core/issuer-keys.ts';
 import { peer } from './core/thread-calls.ts';
@@ -64,13 +64,14 @@ function nearOf({ replica }: WorkerData, versions: Versions): Near | undefined {
 async function open(data: WorkerData): Promise<Opened> {
   const { urls, tenantId, region, hosts, hostsGiven, reusePort, auditGate, dataFolder } = data;
   const clock = sharedClock(data.clockOffset);
+  const real = realClock(data.clockOffset);
   const versions = new Versions(data.versions, data.degradedFor);
   const log = pino({ level: data.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
   const { read, close: closeReader } = await openReader(data, nearOf(data, versions));
   const crypto = openCryptoModule({ rootKey: new RootKeys(data.rootKeys) });
   const addresses = hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
   const signerFor: SignerFor = (asked) => main.ask('signer', asked) as Promise<KnownSigner>;
-  const signers = openSigners(openEvidence(crypto, systemClock), rememberedSigners(signerFor, versions, systemClock));
+  const signers = openSigners(openEvidence(crypto, real), rememberedSigners(signerFor, versions, real));
   const issuerKeys = openIssuerKeys(jsonOverHttps(data.attestation), clock);
   // One thread fetches the keys of outside issuers for all.
   const keySetOf: KeySetOf = (issuer, kid) => main.ask('issuerKeys', { issuer, kid }) as ReturnType<KeySetOf>;
@@ -102,7 +103,7 @@ async function open(data: WorkerData): Promise<Opened> {
   return {
     listen: () =>
       door.listen({
-        certificates: certificates(leaf, urls.domain, addresses, systemClock),
+        certificates: certificates(leaf, urls.domain, addresses, real),
         hosts,
         port: urls.port,
         reusePort,

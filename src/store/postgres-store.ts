@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { steady } from '../core/clock.ts';
 import type { PostgresAddress } from '../core/store-address.ts';
 import { followChanges } from './follow-changes.ts';
 import { readMeta } from './meta.ts';
@@ -29,14 +30,17 @@ const READERS = 4;
 const LOOK_EVERY = 2000;
 
 /** Throws an Error for the operator. */
-export async function openPostgresStore(address: PostgresAddress, { versions, committed, lost, node }: StoreOptions): Promise<Store> {
+export async function openPostgresStore(
+  address: PostgresAddress,
+  { versions, committed, lost, node, toldTime }: StoreOptions,
+): Promise<Store> {
   const id = randomUUID();
   const writer = openPostgresWriter({ address, id, node: node?.name, lost });
   await writer.open();
   try {
     await withClient(address, (client) => migratePostgres(client, { isNode: node !== undefined }));
     const queue = new WriteQueue(writer, versions, committed);
-    const member = node === undefined ? undefined : await enter(queue, node);
+    const member = node === undefined ? undefined : await enter(queue, node, toldTime);
     if (member !== undefined) {
       writer.fence(member.name, member.session);
       queue.holder = holderOf(member);
@@ -70,7 +74,7 @@ interface Member {
   beat(run: Run): Promise<void>;
 }
 
-async function enter(queue: WriteQueue, facts: NodeFacts): Promise<Member> {
+async function enter(queue: WriteQueue, facts: NodeFacts, toldTime: StoreOptions['toldTime']): Promise<Member> {
   const { name } = facts;
   const { session, state } = await queue.add((writer) => enterNode(writer, facts));
   const member: Member = {
@@ -79,8 +83,10 @@ async function enter(queue: WriteQueue, facts: NodeFacts): Promise<Member> {
     isDrained: state === 'drained',
     beat: async (run) => {
       const mine = `name = $1 and session = $2 and ended_at is null and state <> 'removed'`;
-      const heard = await run(`update nodes set heard_at = ${DATABASE_NOW} where ${mine} returning state`, [name, session]);
+      const asked = steady();
+      const heard = await run(`update nodes set heard_at = ${DATABASE_NOW} where ${mine} returning state, heard_at`, [name, session]);
       if (heard.rows.length === 1) {
+        toldTime?.(Number(heard.rows[0]?.heard_at), [asked, steady()]);
         member.isDrained = heard.rows[0]?.state === 'drained';
         return;
       }

@@ -25,6 +25,8 @@ export interface StoreOptions {
   readonly copied?: (file: string) => void;
   /** Told when this service has no place in the store any more. */
   readonly lost?: (error: Error) => void;
+  /** Told what time it is by the clock of a shared store, between which two moments of `steady`: at once, and every second. */
+  readonly toldTime?: ((now: number, between: readonly [number, number]) => void) | undefined;
   /** Who shares a store on a server. A command of the operator's, which is alone with the store while it runs, says nothing. */
   readonly node?: NodeFacts | undefined;
 }

@@ -245,11 +245,19 @@ suite('several nodes over one database', { skip: noPostgres }, () => {
       assert.match(log, new RegExp(`"operationName":"${operation}".*"node":"node-`));
   });
 
-  test('a node whose clock is wrong says so, and does nothing that falls due', async () => {
-    const shifted = 'const now = Date.now; Date.now = () => now() + 600000';
+  test('a node whose clock is wrong says so, does nothing that falls due, and decides by the time of the database', async () => {
+    // Longer than a token lives, and a key that expires tomorrow.
+    const shifted = `const now = Date.now; Date.now = () => now() + ${40 * 86_400_000}`;
     const wrong = await start('node-5', [], { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(shifted)}` });
     await wrong.becomes('ready');
     await until(wrong.page, (page) => /^ready\n.*clock: it is far from the database's/s.test(page));
+    const tomorrow = Math.floor(Date.now() / 1000) + 86_400;
+    const made = await at(wrong, 'POST', '/keys/until-tomorrow/create', { kty: 'EC-HSM', attributes: { exp: tomorrow } });
+    assert.equal(made.status, 200, made.text);
+    assert.ok(Math.abs(made.json.attributes.created - (tomorrow - 86_400)) < 3600, made.text);
+    const used = await at(wrong, 'POST', '/keys/until-tomorrow/sign', { alg: 'ES256', value: DIGEST });
+    assert.equal(used.status, 200, used.text);
+
     await command('drain', 'node-1');
     await until(inCharge, (name) => name === 'null');
     await until(

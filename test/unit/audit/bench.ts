@@ -12,7 +12,7 @@ import { type Head, Ledger } from '../../../src/audit/ledger.ts';
 import { Reserve } from '../../../src/audit/segment-file.ts';
 import { type End, findEnd } from '../../../src/audit/segments.ts';
 import { chainsIn, type Verdict, type VerifyOptions, verifyChain } from '../../../src/audit/verify.ts';
-import { sharedClock } from '../../../src/core/clock.ts';
+import { newClockOffset, sharedClock } from '../../../src/core/clock.ts';
 
 export const CHAIN = 'node-1';
 
@@ -40,7 +40,7 @@ export interface Bench {
 
 export async function newBench(at?: string): Promise<Bench> {
   const folder = at ?? (await mkdtemp(join(tmpdir(), 'strongroom-audit-')));
-  const clockOffset = new SharedArrayBuffer(8);
+  const clockOffset = newClockOffset();
   const clock = sharedClock(clockOffset);
   const logged: string[] = [];
   const bench: Bench = {
