@@ -15,6 +15,8 @@ export interface Call {
   readonly changes: boolean;
   /** Whether it was acknowledged that it did. */
   readonly isDone: boolean;
+  /** Calls of which this is the same do the same in every state. */
+  readonly alike?: string | undefined;
   /** What is so after it, when it can have been answered like that in this state; undefined when it cannot. */
   next(state: string): string | undefined;
 }
@@ -37,12 +39,21 @@ export function unexplained(calls: readonly Call[], first: string): string | und
     seen.add(mark);
     if (seen.size > MOST) return `more than ${MOST} orders were tried`;
     const end = Math.min(...left.map((i) => all[i]?.until ?? 0));
-    for (const i of left.toReversed()) {
+    const nobodyKnows = new Set<string>();
+    const nexts: typeof stack = [];
+    for (const i of left) {
       const call = all[i];
       if (call === undefined || !call.changes || call.from >= end) continue;
       const next = call.next(state);
-      if (next !== undefined) stack.push({ left: left.filter((other) => other !== i), state: next });
+      if (next === undefined) continue;
+      if (call.until === Number.POSITIVE_INFINITY) {
+        // It need not have been done at all; and of several that do the same, the one that was asked for first may have been done whenever another may.
+        if (next === state || (call.alike !== undefined && nobodyKnows.has(call.alike))) continue;
+        if (call.alike !== undefined) nobodyKnows.add(call.alike);
+      }
+      nexts.push({ left: left.filter((other) => other !== i), state: next });
     }
+    stack.push(...nexts.reverse());
   }
   return `in the state '${best.state}' nothing explains ${all[best.left[0] ?? 0]?.says}, in:\n${around(calls, all[best.left[0] ?? 0]?.until ?? 0)}`;
 }

@@ -32,11 +32,10 @@ export interface Found {
 }
 
 export interface Load {
-  readonly found: Found;
   /** Asks until `stop` resolves; resolves when everybody has their answer. */
   run(stop: Promise<unknown>): Promise<Gaps>;
-  /** With every node in service and nothing under way: reads what there is, and looks whether the answers since the last time are explained. */
-  settle(): Promise<void>;
+  /** With every node in service and nothing under way: reads what there is, and looks whether the answers since the last time are explained. What was found. */
+  settle(): Promise<Found>;
   call: Caller;
   hsm(host: string, method: string, path: string, body?: unknown, token?: string): Promise<Answer>;
   close(): void;
@@ -93,7 +92,7 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
   /** A key has a limit of versions, so each round has its own. */
   const keys = (): readonly Subject[] => Array.from({ length: 4 }, (_, i) => keySubject(`shared-${round}-${i}`, hsm));
   let subjects: readonly Subject[] = [...keys(), role];
-  const found: Found = { answered: new Map(), retryable: new Map(), wrong: [], unexplained: [], stale: 0 };
+  let found = nothingYet();
 
   async function one(subject: Subject, node: Kept): Promise<void> {
     const deed = random.of(subject.deeds);
@@ -107,6 +106,7 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
         until,
         changes: deed.changes,
         isDone: deed.changes && Number(status) < 300,
+        alike: deed.says === 'create' ? undefined : deed.says,
         next,
       });
     };
@@ -118,7 +118,8 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
       answer = await deed.ask(node.host, mark);
     } catch (error) {
       count(found.retryable, error instanceof Error && 'code' in error ? String(error.code) : String(error));
-      return unknown();
+      // Before there is a connection nothing was asked.
+      return /ECONNREFUSED|before secure TLS connection was established/.test(String(error)) ? undefined : unknown();
     }
     const until = performance.now();
     const words = answer.json.error?.message ?? '';
@@ -174,7 +175,6 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
   }
 
   return {
-    found,
     call,
     hsm,
     run: async (stop) => {
@@ -218,12 +218,32 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
       }
       round += 1;
       subjects = [...keys(), role];
+      const all = found;
+      found = nothingYet();
+      return all;
     },
     close: () => {
       close();
       hurried.close();
     },
   };
+}
+
+function nothingYet(): Found {
+  return { answered: new Map(), retryable: new Map(), wrong: [], unexplained: [], stale: 0 };
+}
+
+/** What was found in several rounds. */
+export function together(rounds: readonly Found[]): Found {
+  const all = nothingYet();
+  for (const { answered, retryable, wrong, unexplained, stale } of rounds) {
+    for (const [what, times] of answered) count(all.answered, what, times);
+    for (const [what, times] of retryable) count(all.retryable, what, times);
+    all.wrong.push(...wrong);
+    all.unexplained.push(...unexplained);
+    all.stale = Math.max(all.stale, stale);
+  }
+  return all;
 }
 
 /** How long after the answer to a change that forbids somebody was still allowed, when no later change had begun. */
@@ -375,8 +395,8 @@ function roleSubject({ user }: ConnectionFile, hsm: Load['hsm'], token: string):
   };
 }
 
-function count(counts: Map<string, number>, what: string): void {
-  counts.set(what, (counts.get(what) ?? 0) + 1);
+function count(counts: Map<string, number>, what: string, times = 1): void {
+  counts.set(what, (counts.get(what) ?? 0) + times);
 }
 
 /** Told to try again, it does. */

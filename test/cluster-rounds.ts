@@ -3,85 +3,135 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { type Found, type Gaps, HSM, type Load, openLoad } from './cluster-load.ts';
-import { openYard, type Yard } from './cluster-yard.ts';
+import { type Found, type Gaps, type Load, openLoad } from './cluster-load.ts';
+import { type Cut, type Kept, noMovedClock, openYard, type Yard } from './cluster-yard.ts';
 import type { Random } from './fuzz/random.ts';
 import { BACKUP_USER } from './wire/ready.ts';
 
-/** What goes wrong, and for how long at most, in milliseconds. */
+/** What goes wrong and is well again; resolves with what should not have come of it, where that can be seen at once. */
 export const FAULTS = {
-  nothing: async () => pause(1000),
+  nothing: () => pause(1000, undefined),
   'a node is killed': async (yard, random) => {
     const node = random.of(yard.nodes);
     node.now.child.kill('SIGKILL');
     await node.now.ended();
   },
   'the node in charge is killed': async (yard) => {
-    const name = await yard.inCharge();
-    yard.nodes.find((node) => node.name === name)?.now.child.kill('SIGKILL');
+    (await inCharge(yard))?.now.child.kill('SIGKILL');
   },
   'a node stands still for a moment': (yard, random) => still(yard, random, 500 + random.below(3000)),
   'a node stands still, and wakes when it was taken for dead': (yard, random) => still(yard, random, 8000 + random.below(5000)),
   'a node is cut off from the database, and told so': (yard, random) => cut(yard, random, 'refuse'),
   'a node is cut off from the database in silence': (yard, random) => cut(yard, random, 'silence'),
   'the primary is killed and its standby promoted': (yard) => yard.failOver(),
-} as const satisfies Readonly<Record<string, (yard: Yard, random: Random) => Promise<unknown>>>;
+  'a node is cut off from its clients, and they are told so': (yard, random) => cutFront(yard, random, 'refuse'),
+  'a node is cut off from its clients in silence': (yard, random) => cutFront(yard, random, 'silence'),
+  'a node hears its clients, and they do not hear it': (yard, random) => cutFront(yard, random, 'one way'),
+  "a node's clock moves forward": (yard, random) => moveClock(yard, random, 1),
+  "a node's clock moves back": (yard, random) => moveClock(yard, random, -1),
+} as const satisfies Readonly<Record<string, (yard: Yard, random: Random) => Promise<string | undefined | void>>>;
 
 export type Fault = keyof typeof FAULTS;
 
-async function still(yard: Yard, random: Random, milliseconds: number): Promise<void> {
-  // The one in charge more often than the others: it has most to lose.
-  const name = random.oneIn(2) ? await yard.inCharge() : random.of(yard.nodes).name;
-  const child = yard.nodes.find((node) => node.name === name)?.now.child;
-  child?.kill('SIGSTOP');
-  await pause(milliseconds);
-  child?.kill('SIGCONT');
+/** Why a fault cannot be made here; false when it can. */
+export function cannot(fault: Fault): string | false {
+  return fault.includes('clock') && noMovedClock;
 }
 
-async function cut(yard: Yard, random: Random, how: 'refuse' | 'silence'): Promise<void> {
+async function inCharge(yard: Yard): Promise<Kept | undefined> {
+  const name = await yard.inCharge();
+  return yard.nodes.find((node) => node.name === name);
+}
+
+/** The one in charge more often than the others: it has most to lose. */
+async function oneOf(yard: Yard, random: Random): Promise<Kept> {
+  return (random.oneIn(2) ? await inCharge(yard) : undefined) ?? random.of(yard.nodes);
+}
+
+async function still(yard: Yard, random: Random, milliseconds: number): Promise<void> {
+  const { child } = (await oneOf(yard, random)).now;
+  child.kill('SIGSTOP');
+  await pause(milliseconds);
+  child.kill('SIGCONT');
+}
+
+async function cut(yard: Yard, random: Random, how: Cut): Promise<void> {
   const { forwarder } = random.of(yard.nodes);
   forwarder.cut(how);
   await pause(500 + random.below(9000));
   forwarder.heal();
 }
 
-export interface Report extends Found {
-  /** For each fault the longest time without an answer to a use, and to a change, of each round. */
-  readonly gaps: ReadonlyMap<Fault, readonly Gaps[]>;
-  /** How often something fell due, and how often it was done more than once. */
-  readonly due: number;
+/** Who hears of the database goes on with what falls due, whether or not anybody hears of it. */
+async function cutFront(yard: Yard, random: Random, how: Cut): Promise<string | undefined> {
+  const node = await oneOf(yard, random);
+  const before = await yard.inCharge();
+  node.front.cut(how);
+  await pause(500 + random.below(9000));
+  const after = await yard.inCharge();
+  node.front.heal();
+  return before === after ? undefined : `${node.name} was cut off from its clients, and the charge went from ${before} to ${after}`;
+}
+
+/** Seconds: more than clocks may be apart; than a token lives; than a key's rotation, or its retention, takes. */
+const MOVES = [20, 3 * 3600, 40 * 86_400, 200 * 86_400] as const;
+
+async function moveClock(yard: Yard, random: Random, direction: 1 | -1): Promise<void> {
+  const node = await oneOf(yard, random);
+  await node.moveClock(direction * random.of(MOVES));
+  await pause(2000 + random.below(6000));
+  await node.moveClock(0);
+}
+
+export interface Round extends Found, Gaps {
+  readonly fault: Fault;
+  /** How often something that fell due was done once more than it should. */
   readonly twice: number;
+}
+
+export interface Report {
+  readonly rounds: readonly Round[];
+  /** How often something fell due. */
+  readonly due: number;
   /** What ended by itself and was started again, with its reason. */
   readonly ends: readonly string[];
 }
 
 const DUE_KEYS = 4;
 
-export async function clusterRounds(faults: readonly Fault[], random: Random, say: (line: string) => void): Promise<Report> {
+/** One round for each of the faults, or fewer when `isOver` says so before the next. */
+export async function clusterRounds(
+  faults: readonly Fault[],
+  random: Random,
+  say: (line: string) => void,
+  isOver: () => boolean = () => false,
+): Promise<Report> {
   const yard = await openYard();
   let load: Load | undefined;
   try {
     load = await openLoad(yard, random);
     await openDue(yard, load);
-    const gaps = new Map<Fault, Gaps[]>();
-    let told = 0;
+    const rounds: Round[] = [];
+    let twice = 0;
     for (const [round, fault] of faults.entries()) {
+      if (isOver()) break;
       await fallDue(yard);
+      let trouble: string | undefined | void;
       const stop = pause(300 + random.below(700))
-        .then(() => FAULTS[fault](yard, random))
+        .then(async () => (trouble = await FAULTS[fault](yard, random)))
         .then(() => pause(2000 + random.below(1000)));
       const gap = await load.run(stop);
-      gaps.set(fault, [...(gaps.get(fault) ?? []), gap]);
       await Promise.all(yard.nodes.map((node) => node.ready()));
       await allDone(yard, round + 1);
-      await load.settle();
+      const found = await load.settle();
+      if (trouble !== undefined) found.wrong.push(trouble);
+      const all = await doneTwice(yard, round + 1);
+      rounds.push({ fault, ...gap, ...found, twice: all - twice });
+      twice = all;
       say(`round ${round + 1}, ${fault}: ${Math.round(gap.use)} ms without a use, ${Math.round(gap.change)} ms without a change`);
-      const findings = [...load.found.wrong, ...load.found.unexplained];
-      for (const finding of findings.slice(told)) say(finding);
-      told = findings.length;
+      for (const finding of [...found.wrong, ...found.unexplained]) say(finding);
     }
-    const ends = yard.nodes.flatMap((node) => node.ends);
-    return { ...load.found, gaps, due: faults.length * (DUE_KEYS + 1), twice: await doneTwice(yard, faults.length), ends };
+    return { rounds, due: rounds.length * (DUE_KEYS + 1), ends: yard.nodes.flatMap((node) => node.ends) };
   } finally {
     load?.close();
     await yard.close();
@@ -132,7 +182,5 @@ async function doneTwice({ sql }: Yard, rounds: number): Promise<number> {
   const rotations = versions.map(({ count }) => Number(count) - 1 - rounds);
   // When the schedule was set a backup was due at once; whether it was made before the first round fell due is chance.
   const made = Math.max(0, Number(backups?.count) - rounds - 1);
-  return [...rotations, made].filter((more) => more > 0).length;
+  return [...rotations, made].filter((more) => more > 0).reduce((a, b) => a + b, 0);
 }
-
-export { HSM };

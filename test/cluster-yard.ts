@@ -1,28 +1,49 @@
-// Three nodes over a PostgreSQL server with a synchronous standby, all on this machine, and what can be done to them: killed, stopped, cut off, the primary
-// killed and its standby promoted. Each node reaches the database through a forwarder of its own, which plays the address.
+// Three nodes over a PostgreSQL server with a synchronous standby, all on this machine, and what can be done to them: killed, stopped, cut off, their clocks
+// moved, the primary killed and its standby promoted. Each node reaches the database, and its clients reach it, through forwarders of its own, which play the
+// addresses.
 
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, connect as reach, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionFile } from '../src/connection-file.ts';
 import { connectionOf, type Node, startNode } from './nodes.ts';
 import { freePort, type PostgresServer, startPostgres, startStandby } from './postgres.ts';
+import { faketime } from './tools.ts';
+
+const moved = await faketime();
+/** Why the clock of one node cannot be moved here; false when it can. */
+export const noMovedClock: string | false = 'missing' in moved ? moved.missing : false;
+
+/** The time of day of a process, and of no other, by a library that is loaded into it; what only counts on is left as it is. */
+async function openClock(file: string): Promise<{ readonly environment: NodeJS.ProcessEnv; move(ahead: number): Promise<void> }> {
+  const move = (ahead: number): Promise<void> => writeFile(file, `${ahead < 0 ? '' : '+'}${ahead}\n`);
+  if ('missing' in moved) return { environment: {}, move: () => Promise.reject(new Error(moved.missing)) };
+  await move(0);
+  const settings = { FAKETIME_TIMESTAMP_FILE: file, FAKETIME_CACHE_DURATION: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+  return { environment: { LD_PRELOAD: moved.path, ...settings }, move };
+}
 
 export interface Forwarder {
   readonly port: number;
   /** Where it leads from now on; connections that there are end. */
   lead(port: number): void;
-  /** `refuse`: every connection ends, as when a machine says so. `silence`: nothing comes through, as when a cable is pulled. */
-  cut(how: 'refuse' | 'silence'): void;
+  cut(how: Cut): void;
   heal(): void;
   close(): void;
 }
 
-export async function openForwarder(target: number): Promise<Forwarder> {
+/**
+ * `refuse`: every connection ends, as when a machine says so. `silence`: nothing comes through, as when a cable is pulled. `one way`: what is asked comes
+ * through, and no answer does.
+ */
+export type Cut = 'refuse' | 'silence' | 'one way';
+
+/** From a port of its own, or the one that is given, to the same address or another. */
+export async function openForwarder(target: number, from: Address = LOCAL, to = LOCAL.host): Promise<Forwarder> {
   let port = target;
-  let how: 'open' | 'refuse' | 'silence' = 'open';
+  let how: 'open' | Cut = 'open';
   const pairs = new Set<readonly [Socket, Socket]>();
   const dropAll = (): void => {
     for (const pair of pairs) for (const socket of pair) socket.destroy();
@@ -31,22 +52,22 @@ export async function openForwarder(target: number): Promise<Forwarder> {
   const server = createServer((client) => {
     client.on('error', () => undefined);
     if (how === 'refuse') return void client.destroy();
-    const upstream = reach(port, '127.0.0.1');
+    const upstream = reach(port, to);
     const pair = [client, upstream] as const;
     pairs.add(pair);
     const end = (): void => {
-      client.destroy();
-      upstream.destroy();
+      // With what was said before the end.
+      for (const socket of pair) socket.destroySoon();
       pairs.delete(pair);
     };
-    for (const [from, to] of [pair, [upstream, client] as const]) {
-      from.on('error', end).on('close', end);
-      from.on('data', (bytes) => {
+    for (const [says, hears] of [pair, [upstream, client] as const]) {
+      says.on('error', end).on('close', end);
+      says.on('data', (bytes) => {
         // What is lost on the way is not sent again: the connection is of no use any more, as after a long cut.
-        if (how !== 'silence') to.write(bytes);
+        if (how === 'open' || (how === 'one way' && says === client)) hears.write(bytes);
       });
     }
-  }).listen(0, '127.0.0.1');
+  }).listen(from.port, from.host);
   await once(server, 'listening');
   const address = server.address();
   return {
@@ -70,11 +91,24 @@ export async function openForwarder(target: number): Promise<Forwarder> {
   };
 }
 
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+const LOCAL: Address = { host: '127.0.0.1', port: 0 };
+
 /** A node that is started again whenever it has ended, as whoever watches over it would. */
 export interface Kept {
   readonly name: string;
+  /** Where its clients reach it. */
   readonly host: string;
+  /** Between it and the database. */
   readonly forwarder: Forwarder;
+  /** Between its clients and it. */
+  readonly front: Forwarder;
+  /** Sets its clock this many seconds ahead of the machine's, on the run; it counts within a second. */
+  moveClock(ahead: number): Promise<void>;
   /** The run that there is now. */
   readonly now: Node;
   /** How often it ended by itself, with what it said. */
@@ -106,10 +140,14 @@ export async function openYard(count = 3): Promise<Yard> {
   const kept: (Kept & { close(): Promise<void> })[] = [];
   let rootKey: string | undefined;
 
-  async function keep(name: string, host: string): Promise<Kept & { close(): Promise<void> }> {
+  async function keep(name: string, number: number): Promise<Kept & { close(): Promise<void> }> {
+    const [own, host] = [`127.0.0.${number}`, `127.0.1.${number}`];
     const forwarder = await openForwarder(primary.port);
+    const front = await openForwarder(port, { host, port }, own);
+    const clock = await openClock(join(place, `${name}.clock`));
     const store = `postgres://owner:${primary.password}@127.0.0.1:${forwarder.port}/${database}?sslmode=disable`;
-    const start = (): Promise<Node> => startNode({ place, rootKey, store, port }, name, host, ['--backup-folder', backups]);
+    const start = (): Promise<Node> =>
+      startNode({ place, rootKey, store, port }, name, own, ['--backup-folder', backups], clock.environment);
     let now = await start();
     let isClosing = false;
     const ends: string[] = [];
@@ -126,6 +164,8 @@ export async function openYard(count = 3): Promise<Yard> {
       name,
       host,
       forwarder,
+      front,
+      moveClock: clock.move,
       ends,
       get now() {
         return now;
@@ -138,15 +178,16 @@ export async function openYard(count = 3): Promise<Yard> {
         now.child.kill('SIGKILL');
         await now.ended();
         forwarder.close();
+        front.close();
       },
     };
   }
 
-  const first = await keep('node-1', '127.0.0.1');
+  const first = await keep('node-1', 1);
   kept.push(first);
   await first.ready();
   rootKey = join(first.now.folder, 'root.key');
-  for (let i = 2; i <= count; i += 1) kept.push(await keep(`node-${i}`, `127.0.0.${i}`));
+  for (let i = 2; i <= count; i += 1) kept.push(await keep(`node-${i}`, i));
   await Promise.all(kept.map((node) => node.ready()));
   const sql = (text: string): Promise<readonly Record<string, unknown>[]> => primary.admin(text, database);
   return {

@@ -39,6 +39,13 @@ export async function haproxy(): Promise<Program | Missing> {
   return path === undefined ? { missing: 'HAProxy is not installed and apt could not install it' } : { path };
 }
 
+/** The library that gives a process a time of day of its own. */
+export async function faketime(): Promise<Program | Missing> {
+  const found = (): string | undefined => globSync('/usr/lib/*/faketime/libfaketimeMT.so.1')[0];
+  const path = found() ?? ((await aptInstall('libfaketime')) ? found() : undefined);
+  return path === undefined ? { missing: 'libfaketime is not installed and apt could not install it' } : { path };
+}
+
 /** The folder with initdb and postgres: Debian keeps them off the path, one folder for each version. */
 export async function postgresql(): Promise<Program | Missing> {
   const found = (): string | undefined => globSync('/usr/lib/postgresql/*/bin/initdb').sort().at(-1);

@@ -46,3 +46,11 @@ test('what nobody knows of may have been done late or never, and a state that no
   assert.match(unexplained([unknown, look('1', 3000), look('0', 6000)], '0') ?? '', /explains look 0, in:/);
   assert.match(unexplained([unknown, look('3', 3000)], '0') ?? '', /explains look 3, in:/);
 });
+
+test('many calls of which nobody knows whether they were done are no riddle', () => {
+  const forgotten = (value: string, from: number): Call => ({ ...set(value, from, Number.POSITIVE_INFINITY), isDone: false, alike: value });
+  const many = Array.from({ length: 60 }, (_, i) => forgotten(i % 2 === 0 ? 'on' : 'off', i));
+  const seen = Array.from({ length: 30 }, (_, i) => look(i % 2 === 0 ? 'on' : 'off', 5000 + 2000 * i));
+  assert.equal(unexplained([...many, ...seen], 'off'), undefined);
+  assert.match(unexplained([...many, ...seen, look('never', 90_000)], 'off') ?? '', /nothing explains/);
+});
