@@ -28,7 +28,7 @@ const LONGEST_TEXT = 512;
 
 /** Makes the events of one thread. */
 export interface Events {
-  /** The event of a call as JSON text in one line; undefined when it has none of its own: it was no decision, or one refusal too many. */
+  /** The event of a call as JSON text in one line; undefined when it has none of its own: it was no decision, or one refusal too many. `like` as in Recorder. */
   of(facts: CallFacts, outcome: Outcome, like?: object): Promise<string | undefined> | string | undefined;
   /** Events that count what had none of its own, once their minute is over. */
   overdue(): readonly string[];

@@ -188,18 +188,18 @@ export function openDoor(options: DoorOptions): Door {
       visit: undefined,
       admitted: pass !== undefined,
     };
-    const reached = passage.degraded ? options.versions.degraded(() => outcomeOf(passage, found)) : outcomeOf(passage, found);
-    leave(passage, send, await reached);
+    const outcome = passage.degraded ? options.versions.degraded(() => outcomeOf(passage, found)) : outcomeOf(passage, found);
+    leave(passage, send, await outcome);
   }
 
   /** Whoever has no token may send a body as slowly as they like, and takes nobody's place. */
   async function outcomeOf(passage: Passage, found: Finding<Located>): Promise<Outcome> {
-    if (typeof found === 'string' || found.target.served.anonymous) return await recorded(passage, await reached(passage, found));
+    if (typeof found === 'string' || found.target.served.anonymous) return await recorded(passage, await throughStops(passage, found));
     const { lane } = found.target;
     if (lane.busy >= options.inFlight) return turnedAway(passage);
     lane.busy += 1;
     try {
-      return await recorded(passage, await reached(passage, found));
+      return await recorded(passage, await throughStops(passage, found));
     } finally {
       lane.busy -= 1;
     }
@@ -212,7 +212,7 @@ export function openDoor(options: DoorOptions): Door {
     return refused(passage, new Failure(429, 'Throttled', words, { headers: { 'retry-after': '1' } }));
   }
 
-  async function reached(passage: Passage, found: Finding<Located>): Promise<Outcome> {
+  async function throughStops(passage: Passage, found: Finding<Located>): Promise<Outcome> {
     try {
       if (found === 'unknown') return await throughNothing(passage);
       if (found === 'unreadable') throw passage.stop.habits.malformed('The request could not be read.', false);
