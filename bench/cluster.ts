@@ -1,14 +1,18 @@
 // `npm run bench:cluster -- [--rounds 40] [--minutes N] [--seed N] [--fault NAME]`: three nodes, one PostgreSQL with a synchronous standby, faults under mixed load, and whether
-// every answer is explained. Writes its table into docs/cluster.md with --write.
+// every answer is explained. Writes its table into docs/cluster.md with --write; told to end (SIGINT, SIGTERM), of the rounds that it has. A history that nothing explains is
+// kept, and looked at again with --replay FILE.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { explain, MOST, STALE } from '../test/cluster-history.ts';
 import { together } from '../test/cluster-load.ts';
-import { cannot, clusterRounds, FAULTS, type Fault, type Report, type Round } from '../test/cluster-rounds.ts';
-import { randomFrom, SEED } from '../test/fuzz/random.ts';
+import { cannot, clusterRounds, FAULTS, type Fault, isGood, type Report, type Round } from '../test/cluster-rounds.ts';
+import { callsOf, type History } from '../test/cluster-subjects.ts';
+import { type Random, randomFrom, SEED } from '../test/fuzz/random.ts';
+import { CACHE } from '../test/tools.ts';
 
 const { values } = parseArgs({
   options: {
@@ -17,34 +21,79 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(SEED) },
     fault: { type: 'string' },
     write: { type: 'boolean', default: false },
+    replay: { type: 'string' },
   },
 });
+if (values.replay !== undefined) replay(values.replay);
 const names = Object.keys(FAULTS) as readonly Fault[];
 const named = values.fault === undefined ? names : names.filter((name) => name.includes(values.fault ?? ''));
 if (named.length === 0) throw new Error(`--fault: a part of one of: ${names.join('; ')}`);
 const wanted = named.filter((name) => cannot(name) === false);
 for (const name of named) if (cannot(name) !== false) process.stderr.write(`left out, ${name}: ${cannot(name)}\n`);
 const seed = Number(values.seed);
-const faults = Array.from({ length: Number(values.rounds) }, (_, i) => wanted[i % wanted.length] ?? 'nothing');
+const random = randomFrom(seed);
+const faults = mixed(Number(values.rounds), random);
 const root = join(import.meta.dirname, '..');
 /** Of what is measured: it may be another one when this ends. */
 const revision = execFileSync('git', ['describe', '--always', '--dirty'], { cwd: root, encoding: 'utf8' }).trim();
 const ends = performance.now() + Number(values.minutes) * 60_000;
-const isOver = (): boolean => performance.now() > ends;
-const report = await clusterRounds(faults, randomFrom(seed), (line) => process.stderr.write(`${line}\n`), isOver);
-const text = written(report);
-console.log(text);
-if (values.write) writeInto(join(root, 'docs/cluster.md'), text);
-if (report.rounds.some(({ wrong, unexplained, twice }) => wrong.length + unexplained.length + twice > 0)) process.exitCode = 1;
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const stopped = new Promise<void>((stop) => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop());
+});
+say(`${faults.length} rounds of ${wanted.length} faults, seed ${seed}; to end it with the figures that it has: kill -INT ${process.pid}`);
+const report = await clusterRounds(faults, random, { say, isOver: () => performance.now() > ends, stopped });
+for (const [number, round] of report.rounds.entries()) if (!isGood(round)) complain(round, number + 1);
+if (report.broken !== undefined) say(`\nFAILED: ${report.broken}`);
+if (report.rounds.length > 0) {
+  const text = written(report);
+  console.log(text);
+  if (values.write) writeInto(join(root, 'docs/cluster.md'), text);
+}
+// What a round that was cut off still waits for will not come.
+process.exit(report.broken === undefined && report.rounds.every(isGood) ? 0 : 1);
+
+/** Each fault as often as the others, in an order of chance. */
+function mixed(rounds: number, random: Random): readonly Fault[] {
+  const all: Fault[] = [];
+  while (all.length < rounds) {
+    const left = [...wanted];
+    while (left.length > 0) all.push(...left.splice(random.below(left.length), 1));
+  }
+  return all.slice(0, rounds);
+}
+
+/** What to look at. */
+function complain({ fault, wrong, unexplained, twice, stale }: Round, number: number): void {
+  say(`\nFAILED: round ${number} of seed ${seed}, ${fault}`);
+  if (twice > 0) say(`done once too often: ${twice} of what fell due`);
+  if (stale > STALE) say(`somebody was still allowed ${Math.round(stale)} ms after a refusal was acknowledged`);
+  for (const finding of wrong) say(`an answer that no client should get: ${finding}`);
+  for (const { says, history } of unexplained) {
+    const folder = join(CACHE, 'histories');
+    mkdirSync(folder, { recursive: true });
+    const file = join(folder, `${seed}-${number}-${history.name}.json`);
+    writeFileSync(file, JSON.stringify(history));
+    say(`${says}\nlook at it again: npm run bench:cluster -- --replay ${file}`);
+  }
+}
+
+function replay(file: string): never {
+  const history = JSON.parse(readFileSync(file, 'utf8')) as History;
+  const { trouble, tried } = explain(callsOf(history), history.first);
+  console.log(trouble ?? `explained, after ${tried} orders`);
+  process.exit(trouble === undefined ? 0 : 1);
+}
 
 function written({ rounds, due, ends }: Report): string {
   const all = together(rounds);
   const kinds = [...all.retryable.keys()].sort((a, b) => timesOf(all.retryable, b) - timesOf(all.retryable, a));
-  const byFault = [...Map.groupBy(rounds, ({ fault }) => fault)];
+  const groups = Map.groupBy(rounds, ({ fault }) => fault);
+  const byFault = names.flatMap((fault) => (groups.has(fault) ? [[fault, groups.get(fault) ?? []] as const] : []));
   const columns = ['what happened', 'rounds', 'a use', 'a change', 'unexplained', 'twice', 'still allowed', 'any other error'];
   return [
     `${rounds.length} rounds, seed ${seed}, revision ${revision}, on a machine with ${cpus().length} cores that others used at the same time; three nodes with one worker each and both servers on it.`,
-    `${sum(all.answered)} answers of ${all.answered.size} kinds; ${due} things that fell due; ${ends.length} times a node found that it had no place any more, ended with the reason, and was started again.`,
+    `${sum(all.answered)} answers of ${all.answered.size} kinds; ${due} things that fell due; nodes that found that they had no place any more, ended with the reason, and were started again: ${ends.length}. The check of one key's history, or the role's, tried ${all.tried} orders at most; at ${MOST} it would have failed.`,
     '',
     row(columns),
     row(columns.map(() => '---')),

@@ -21,8 +21,15 @@ export interface Call {
   next(state: string): string | undefined;
 }
 
-/** Undefined when there is such an order; otherwise the calls that nothing explains, as far as the best order got. */
-export function unexplained(calls: readonly Call[], first: string): string | undefined {
+export interface Verdict {
+  /** Undefined when there is such an order; otherwise the calls that nothing explains, as far as the best order got, or that it was given up. */
+  readonly trouble: string | undefined;
+  /** How many orders were begun. */
+  readonly tried: number;
+}
+
+/** `most` orders are tried: a history that has more is one of which nobody knows anything, and as bad as one without. */
+export function explain(calls: readonly Call[], first: string, most = MOST): Verdict {
   const changes = calls.filter((call) => call.changes);
   const looks = calls.filter((call) => !call.changes).map((call) => ({ ...call, from: earliest(call, changes) }));
   const all = [...changes, ...looks].sort((a, b) => a.from - b.from);
@@ -33,11 +40,12 @@ export function unexplained(calls: readonly Call[], first: string): string | und
     const { state } = at;
     const left = withoutLooks(all, at.left, state);
     if (left.length < best.left.length) best = { left, state };
-    if (left.every((i) => all[i]?.until === Number.POSITIVE_INFINITY)) return undefined;
+    if (left.every((i) => all[i]?.until === Number.POSITIVE_INFINITY)) return { trouble: undefined, tried: seen.size };
     const mark = `${state} ${left.join()}`;
     if (seen.has(mark)) continue;
     seen.add(mark);
-    if (seen.size > MOST) return `more than ${MOST} orders were tried`;
+    if (seen.size > most)
+      return { trouble: `given up: more than ${most} orders were tried, and none explains ${calls.length} calls`, tried: seen.size };
     const end = Math.min(...left.map((i) => all[i]?.until ?? 0));
     const nobodyKnows = new Set<string>();
     const nexts: typeof stack = [];
@@ -55,7 +63,10 @@ export function unexplained(calls: readonly Call[], first: string): string | und
     }
     stack.push(...nexts.reverse());
   }
-  return `in the state '${best.state}' nothing explains ${all[best.left[0] ?? 0]?.says}, in:\n${around(calls, all[best.left[0] ?? 0]?.until ?? 0)}`;
+  // What need not have been done is missed by nobody.
+  const [missed] = best.left.flatMap((i) => all[i] ?? []).sort((a, b) => a.until - b.until);
+  const trouble = `in the state '${best.state}' nothing explains ${missed?.says}, in:\n${around(calls, missed?.until ?? 0)}`;
+  return { trouble, tried: seen.size };
 }
 
 /** What whoever looks into it wants to see. */
@@ -67,7 +78,7 @@ function around(calls: readonly Call[], moment: number): string {
     .join('\n');
 }
 
-const MOST = 500_000;
+export const MOST = 500_000;
 
 /** A look changes nothing, so one that fits and may come now comes now. */
 function withoutLooks(all: readonly Call[], left: readonly number[], state: string): readonly number[] {

@@ -6,14 +6,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { ConnectionFile } from '../src/connection-file.ts';
 import { tokenFor } from './clients/plain.ts';
 import { activatedFor } from './clients/ready.ts';
-import { type Call, unexplained } from './cluster-history.ts';
+import { type Call, explain } from './cluster-history.ts';
+import { ALLOWED, type Ask, callsOf, DIGEST, type History, keySubject, roleSubject, type Subject, type Told } from './cluster-subjects.ts';
 import type { Kept, Yard } from './cluster-yard.ts';
 import type { Random } from './fuzz/random.ts';
 import { type Answer, type Caller, callerOf } from './nodes.ts';
-import { CRYPTO_USER } from './wire/ready.ts';
 
 export const HSM = 'cluster';
-const DIGEST = Buffer.alloc(32, 3).toString('base64url');
 /** Milliseconds until a client gives a call up, and a load balancer a node. */
 const PATIENCE = 15_000;
 const FAILOVER = 1000;
@@ -25,10 +24,17 @@ export interface Found {
   readonly retryable: Map<string, number>;
   /** Answers that no client should get. */
   readonly wrong: string[];
-  /** What no order of the changes explains. */
-  readonly unexplained: string[];
+  /** What no order of the changes explains, and what so many do that it was given up. */
+  readonly unexplained: Unexplained[];
+  /** The most orders that were tried for one key or role. */
+  tried: number;
   /** The longest time in milliseconds after a refusal was acknowledged that somebody was still allowed. */
   stale: number;
+}
+
+export interface Unexplained {
+  readonly says: string;
+  readonly history: History;
 }
 
 export interface Load {
@@ -37,7 +43,7 @@ export interface Load {
   /** With every node in service and nothing under way: reads what there is, and looks whether the answers since the last time are explained. What was found. */
   settle(): Promise<Found>;
   call: Caller;
-  hsm(host: string, method: string, path: string, body?: unknown, token?: string): Promise<Answer>;
+  hsm: Ask;
   close(): void;
 }
 
@@ -52,26 +58,6 @@ interface Tokens {
   readonly application: string;
 }
 
-/** One thing with a history: a key, or a role. */
-interface Subject {
-  readonly name: string;
-  state: string;
-  readonly calls: Call[];
-  readonly deeds: readonly Deed[];
-  /** What is true now, when nothing is under way. */
-  read(host: string): Promise<string>;
-}
-
-interface Deed {
-  readonly says: string;
-  readonly changes: boolean;
-  ask(host: string, mark: string): Promise<Answer>;
-  /** What a status means: the states in which it can be answered, and what is so afterwards. Undefined for one that cannot be. */
-  means(answer: Answer, mark: string): ((state: string) => string | undefined) | undefined;
-  /** What it does, when nobody knows whether it was done. */
-  may(state: string, mark: string): string | undefined;
-}
-
 export async function openLoad(yard: Yard, random: Random): Promise<Load> {
   const { connection } = yard;
   await activatedFor(connection, HSM);
@@ -81,8 +67,7 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
     user: await tokenFor(connection, connection.managedHsmResource, 'user'),
     application: await tokenFor(connection, connection.managedHsmResource),
   };
-  const hsm: Load['hsm'] = (host, method, path, body, token = tokens.application) =>
-    call(host, method, addressOf(connection, path), token, body);
+  const hsm: Ask = (host, method, path, body, token = tokens.application) => call(host, method, addressOf(connection, path), token, body);
   const [first] = yard.nodes;
   if (first === undefined) throw new Error('there is no node');
   for (const name of ['steady', 'probe']) await good(() => hsm(first.host, 'POST', `/keys/${name}/create`, { kty: 'EC-HSM' }));
@@ -93,25 +78,17 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
   const keys = (): readonly Subject[] => Array.from({ length: 4 }, (_, i) => keySubject(`shared-${round}-${i}`, hsm));
   let subjects: readonly Subject[] = [...keys(), role];
   let found = nothingYet();
+  let isClosed = false;
 
   async function one(subject: Subject, node: Kept): Promise<void> {
     const deed = random.of(subject.deeds);
     const mark = randomUUID().slice(0, 8);
     const from = performance.now();
-    const note = (until: number, next: Call['next'], status: number | string): void => {
-      subject.calls.push({
-        says: `${subject.name}: ${deed.says} ${mark} ${status}`,
-        node: node.name,
-        from,
-        until,
-        changes: deed.changes,
-        isDone: deed.changes && Number(status) < 300,
-        alike: deed.says === 'create' ? undefined : deed.says,
-        next,
-      });
+    const note = (status: Told['status'], json?: unknown): void => {
+      subject.told.push({ deed: deed.says, mark, node: node.name, from, until: performance.now(), status, json });
     };
     const unknown = (): void => {
-      if (deed.changes) note(Number.POSITIVE_INFINITY, (state) => deed.may(state, mark), 'unknown');
+      if (deed.changes) note('unknown');
     };
     let answer: Answer;
     try {
@@ -121,28 +98,18 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
       // Before there is a connection nothing was asked.
       return /ECONNREFUSED|before secure TLS connection was established/.test(String(error)) ? undefined : unknown();
     }
-    const until = performance.now();
     const words = answer.json.error?.message ?? '';
     if (answer.status === 429 || answer.status === 503) {
-      count(found.retryable, `${answer.status} ${String(words).slice(0, 60)}`);
+      count(found.retryable, `${answer.status} ${String(words).split('.')[0]}`);
       if (!/was not made/.test(words)) return unknown();
-      // Said to be nothing: that it is so is for the other answers to show. Here for whoever reads the history.
-      subject.calls.push({
-        says: `${subject.name}: ${deed.says} ${mark} ${answer.status}`,
-        node: node.name,
-        from,
-        until,
-        changes: false,
-        isDone: false,
-        next: (state) => state,
-      });
+      note('not made');
       return;
     }
     const next = deed.means(answer, mark);
     if (next === undefined)
       found.wrong.push(`${subject.name}: ${deed.says} at ${node.name}: ${answer.status} ${answer.text.slice(0, 300)}`);
     else {
-      note(until, next, answer.status);
+      note(answer.status, seenOf(answer));
       count(found.answered, `${subject.name.replace(/[\d-]+$/, '')}: ${deed.says} ${answer.status}`);
     }
   }
@@ -179,7 +146,7 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
     hsm,
     run: async (stop) => {
       let over = false;
-      const isOver = (): boolean => over;
+      const isOver = (): boolean => over || isClosed;
       const ended = stop.finally(() => (over = true));
       const use = probe(isOver, (host) =>
         hurried.call(host, 'POST', addressOf(connection, '/keys/steady/sign'), tokens.application, { alg: 'ES256', value: DIGEST }),
@@ -200,20 +167,13 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
       for (const subject of subjects) {
         const state = await subject.read(reader.host);
         const at = performance.now();
-        const last: Call = {
-          says: `${subject.name}: is ${state}`,
-          node: reader.name,
-          // Nobody is behind any more.
-          from: at + 1000,
-          until: at + 1001,
-          changes: false,
-          isDone: false,
-          next: (now) => (now === state ? now : undefined),
-        };
-        const trouble = unexplained([...subject.calls, last], subject.state);
-        if (trouble !== undefined) found.unexplained.push(trouble);
-        found.stale = Math.max(found.stale, staleness(subject.calls));
-        subject.calls.length = 0;
+        const history = { name: subject.name, first: subject.state, told: [...subject.told], last: { state, at, node: reader.name } };
+        const calls = callsOf(history);
+        const { trouble, tried } = explain(calls, subject.state);
+        if (trouble !== undefined) found.unexplained.push({ says: trouble, history });
+        found.tried = Math.max(found.tried, tried);
+        found.stale = Math.max(found.stale, staleness(calls));
+        subject.told.length = 0;
         subject.state = state;
       }
       round += 1;
@@ -223,6 +183,7 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
       return all;
     },
     close: () => {
+      isClosed = true;
       close();
       hurried.close();
     },
@@ -230,17 +191,18 @@ export async function openLoad(yard: Yard, random: Random): Promise<Load> {
 }
 
 function nothingYet(): Found {
-  return { answered: new Map(), retryable: new Map(), wrong: [], unexplained: [], stale: 0 };
+  return { answered: new Map(), retryable: new Map(), wrong: [], unexplained: [], tried: 0, stale: 0 };
 }
 
 /** What was found in several rounds. */
 export function together(rounds: readonly Found[]): Found {
   const all = nothingYet();
-  for (const { answered, retryable, wrong, unexplained, stale } of rounds) {
+  for (const { answered, retryable, wrong, unexplained, tried, stale } of rounds) {
     for (const [what, times] of answered) count(all.answered, what, times);
     for (const [what, times] of retryable) count(all.retryable, what, times);
     all.wrong.push(...wrong);
     all.unexplained.push(...unexplained);
+    all.tried = Math.max(all.tried, tried);
     all.stale = Math.max(all.stale, stale);
   }
   return all;
@@ -261,138 +223,13 @@ function staleness(calls: readonly Call[]): number {
   return longest;
 }
 
-/** A state in which every use is allowed, for whoever asks what an answer was. */
-const ALLOWED = 'allowed';
-
 function addressOf(connection: ConnectionFile, path: string): string {
   return `https://${HSM}.${connection.managedHsmSuffix}${path}?api-version=7.5`;
 }
 
-function keySubject(name: string, hsm: Load['hsm']): Subject {
-  const is = (wanted: RegExp, then: (state: string) => string) => (state: string) => (wanted.test(state) ? then(state) : undefined);
-  const same = (state: string): string => state;
-  const set = (state: string, enabled: boolean): string => state.replace(/(?:on|off)$/, enabled ? 'on' : 'off');
-  const patch = (enabled: boolean): Deed => ({
-    says: enabled ? 'enable' : 'disable',
-    changes: true,
-    ask: (host) => hsm(host, 'PATCH', `/keys/${name}`, { attributes: { enabled } }),
-    means: ({ status }) =>
-      status === 200 ? is(/^(?:live|$)/, (state) => set(state, enabled)) : status === 404 ? is(/^(?:absent|deleted)/, same) : undefined,
-    may: (state) => (state.startsWith('live') ? set(state, enabled) : state),
-  });
-  const look = async (host: string): Promise<string> => {
-    const { status, json } = await hsm(host, 'GET', `/keys/${name}`);
-    if (status === 200) return `live ${json.tags?.of} ${json.attributes.enabled ? 'on' : 'off'}`;
-    const deleted = await hsm(host, 'GET', `/deletedkeys/${name}`);
-    return deleted.status === 200 ? `deleted ${deleted.json.tags?.of} ${deleted.json.attributes.enabled ? 'on' : 'off'}` : 'absent';
-  };
-  const deeds: readonly Deed[] = [
-    {
-      says: 'create',
-      changes: true,
-      ask: (host, mark) => hsm(host, 'POST', `/keys/${name}/create`, { kty: 'EC-HSM', tags: { of: mark } }),
-      means: ({ status }, mark) =>
-        status === 200 ? is(/^(?:live|absent)/, () => `live ${mark} on`) : status === 409 ? is(/^deleted/, same) : undefined,
-      may: (state, mark) => (state.startsWith('deleted') ? state : `live ${mark} on`),
-    },
-    {
-      says: 'delete',
-      changes: true,
-      ask: (host) => hsm(host, 'DELETE', `/keys/${name}`),
-      means: ({ status }) =>
-        status === 200
-          ? is(/^(?:live|$)/, (state) => state.replace('live', 'deleted'))
-          : status === 404
-            ? is(/^(?:absent|deleted)/, same)
-            : undefined,
-      may: (state) => state.replace('live', 'deleted'),
-    },
-    {
-      says: 'recover',
-      changes: true,
-      ask: (host) => hsm(host, 'POST', `/deletedkeys/${name}/recover`),
-      means: ({ status }) =>
-        status === 200
-          ? is(/^deleted/, (state) => state.replace('deleted', 'live'))
-          : status === 404 || status === 409
-            ? is(/^(?:absent|live)/, same)
-            : undefined,
-      may: (state) => state.replace('deleted', 'live'),
-    },
-    patch(true),
-    patch(false),
-    {
-      says: 'get',
-      changes: false,
-      ask: (host) => hsm(host, 'GET', `/keys/${name}`),
-      means: ({ status, json }) => {
-        if (status === 404) return is(/^(?:absent|deleted)/, same);
-        const seen = `live ${json.tags?.of} ${json.attributes?.enabled ? 'on' : 'off'}`;
-        return status === 200 ? (state) => (state === seen ? state : undefined) : undefined;
-      },
-      may: same,
-    },
-    {
-      says: 'use',
-      changes: false,
-      ask: (host) => hsm(host, 'POST', `/keys/${name}/sign`, { alg: 'ES256', value: DIGEST }),
-      means: ({ status }) => {
-        if (status === 200) return is(/^live .*on$|^allowed$/, same);
-        return status === 403 ? is(/^live .*off$/, same) : status === 404 ? is(/^(?:absent|deleted)/, same) : undefined;
-      },
-      may: same,
-    },
-  ];
-  // Half of what is asked is whether it may be used.
-  const [use] = deeds.slice(-1);
-  return { name, state: 'absent', calls: [], deeds: use === undefined ? deeds : [...deeds, use, use, use], read: look };
-}
-
-/** The role of the first user at one key, given and taken by the service principal, who administers the HSM. */
-function roleSubject({ user }: ConnectionFile, hsm: Load['hsm'], token: string): Subject {
-  const path = `/keys/steady/providers/Microsoft.Authorization/roleAssignments/${randomUUID()}`;
-  const roleDefinitionId = `Microsoft.KeyVault/providers/Microsoft.Authorization/roleDefinitions/${CRYPTO_USER}`;
-  const use = (host: string): Promise<Answer> => hsm(host, 'POST', '/keys/steady/sign', { alg: 'ES256', value: DIGEST }, token);
-  const when =
-    (wanted: string, then = wanted) =>
-    (state: string) =>
-      state === wanted || state === '' ? then : undefined;
-  const deeds: readonly Deed[] = [
-    {
-      says: 'grant',
-      changes: true,
-      ask: (host) => hsm(host, 'PUT', path, { properties: { roleDefinitionId, principalId: user.objectId } }),
-      means: ({ status }) => (status === 201 ? when('revoked', 'granted') : status === 409 ? when('granted') : undefined),
-      may: () => 'granted',
-    },
-    {
-      says: 'revoke',
-      changes: true,
-      ask: (host) => hsm(host, 'DELETE', path),
-      means: ({ status }) => (status === 200 ? when('granted', 'revoked') : status === 404 ? when('revoked') : undefined),
-      may: () => 'revoked',
-    },
-    {
-      says: 'use',
-      changes: false,
-      ask: use,
-      means: ({ status }) =>
-        status === 200
-          ? (state) => (state === 'granted' || state === ALLOWED ? state : undefined)
-          : status === 403
-            ? when('revoked')
-            : undefined,
-      may: (state) => state,
-    },
-  ];
-  const [last] = deeds.slice(-1);
-  return {
-    name: 'role',
-    state: 'revoked',
-    calls: [],
-    deeds: last === undefined ? deeds : [...deeds, last, last],
-    read: async (host) => ((await use(host)).status === 200 ? 'granted' : 'revoked'),
-  };
+/** What a later look at the history needs of an answer. */
+function seenOf({ json }: Answer): unknown {
+  return { tags: json.tags, attributes: json.attributes };
 }
 
 function count(counts: Map<string, number>, what: string, times = 1): void {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { STALE } from './cluster-history.ts';
 import { type Found, type Gaps, type Load, openLoad } from './cluster-load.ts';
 import { type Cut, type Kept, noMovedClock, openYard, type Yard } from './cluster-yard.ts';
 import type { Random } from './fuzz/random.ts';
@@ -95,16 +96,27 @@ export interface Report {
   readonly due: number;
   /** What ended by itself and was started again, with its reason. */
   readonly ends: readonly string[];
+  /** Why there are no more rounds, where they did not come to their end: whatever it is, it is a failure. */
+  readonly broken: string | undefined;
 }
 
 const DUE_KEYS = 4;
+/** Milliseconds after which a round that is not over is one that never will be. */
+const ROUND_WITHIN = 180_000;
 
-/** One round for each of the faults, or fewer when `isOver` says so before the next. */
+export interface Wishes {
+  say(line: string): void;
+  /** Asked before each round. */
+  isOver?: () => boolean;
+  /** Ends them at once, without the round that is under way. */
+  stopped?: Promise<unknown>;
+}
+
+/** One round for each of the faults, or fewer. */
 export async function clusterRounds(
   faults: readonly Fault[],
   random: Random,
-  say: (line: string) => void,
-  isOver: () => boolean = () => false,
+  { say, isOver = () => false, stopped = new Promise(() => undefined) }: Wishes,
 ): Promise<Report> {
   const yard = await openYard();
   let load: Load | undefined;
@@ -112,30 +124,62 @@ export async function clusterRounds(
     load = await openLoad(yard, random);
     await openDue(yard, load);
     const rounds: Round[] = [];
+    let broken: string | undefined;
     let twice = 0;
-    for (const [round, fault] of faults.entries()) {
-      if (isOver()) break;
-      await fallDue(yard);
-      let trouble: string | undefined | void;
-      const stop = pause(300 + random.below(700))
-        .then(async () => (trouble = await FAULTS[fault](yard, random)))
-        .then(() => pause(2000 + random.below(1000)));
-      const gap = await load.run(stop);
-      await Promise.all(yard.nodes.map((node) => node.ready()));
-      await allDone(yard, round + 1);
-      const found = await load.settle();
-      if (trouble !== undefined) found.wrong.push(trouble);
-      const all = await doneTwice(yard, round + 1);
-      rounds.push({ fault, ...gap, ...found, twice: all - twice });
-      twice = all;
-      say(`round ${round + 1}, ${fault}: ${Math.round(gap.use)} ms without a use, ${Math.round(gap.change)} ms without a change`);
-      for (const finding of [...found.wrong, ...found.unexplained]) say(finding);
+    for (const [number, fault] of faults.entries()) {
+      if (isOver() || broken !== undefined) break;
+      const begun = performance.now();
+      let doing = '';
+      const over = oneRound(yard, load, random, fault, number + 1, (what) => (doing = what)).catch((error: unknown) => String(error));
+      const late = pause(ROUND_WITHIN, 'it was not over after three minutes', { ref: false });
+      const end = await Promise.race([over, late, stopped.then(() => undefined)]);
+      if (end === undefined) break;
+      if (typeof end === 'string') {
+        broken = `round ${number + 1}, ${fault}, ${doing}: ${end}`;
+        continue;
+      }
+      const { allTwice, ...found } = end;
+      const round: Round = { ...found, twice: allTwice - twice };
+      twice = allTwice;
+      rounds.push(round);
+      const seconds = Math.round((performance.now() - begun) / 1000);
+      say(
+        `round ${number + 1}, ${fault}: ${seconds} s; ${Math.round(round.use)} ms without a use, ${Math.round(round.change)} ms without a change`,
+      );
+      if (!isGood(round)) for (const { name, now } of yard.nodes) say(`${name} said: ${now.said().slice(-2000)}`);
     }
-    return { rounds, due: rounds.length * (DUE_KEYS + 1), ends: yard.nodes.flatMap((node) => node.ends) };
+    return { rounds, due: rounds.length * (DUE_KEYS + 1), ends: yard.nodes.flatMap((node) => node.ends), broken };
   } finally {
     load?.close();
     await yard.close();
   }
+}
+
+/** Whether it found nothing. */
+export function isGood({ wrong, unexplained, twice, stale }: Round): boolean {
+  return wrong.length + unexplained.length + twice === 0 && stale <= STALE;
+}
+
+/** `doing` is told what it is at, for whoever looks into one that does not end. */
+async function oneRound(yard: Yard, load: Load, random: Random, fault: Fault, number: number, doing: (what: string) => void) {
+  doing('before the fault');
+  await fallDue(yard);
+  let trouble: string | undefined | void;
+  const stop = pause(300 + random.below(700)).then(async () => {
+    doing('while it went wrong');
+    trouble = await FAULTS[fault](yard, random);
+    doing('after it was well again');
+    await pause(2000 + random.below(1000));
+  });
+  const gap = await load.run(stop);
+  doing('waiting until every node is ready');
+  await Promise.all(yard.nodes.map((node) => node.ready()));
+  doing('waiting until what fell due was done');
+  await allDone(yard, number);
+  doing('reading what there is');
+  const found = await load.settle();
+  if (trouble !== undefined) found.wrong.push(trouble);
+  return { fault, ...gap, ...found, allTwice: await doneTwice(yard, number) };
 }
 
 /** Keys that are rotated by themselves, and a backup that is made by itself. */

@@ -151,12 +151,17 @@ export async function openYard(count = 3): Promise<Yard> {
     let now = await start();
     let isClosing = false;
     const ends: string[] = [];
+    /** The next run, as long as it is not there. */
+    let starting: Promise<unknown> | undefined;
+    const again = async (): Promise<void> => {
+      now = await start();
+      watch(now);
+    };
     const watch = (node: Node): void => {
-      node.child.once('exit', async (status) => {
+      node.child.once('exit', (status) => {
         if (isClosing) return;
         if (status !== null) ends.push(node.said().trim());
-        now = await start();
-        watch(now);
+        starting = again();
       });
     };
     watch(now);
@@ -171,10 +176,11 @@ export async function openYard(count = 3): Promise<Yard> {
         return now;
       },
       ready: async () => {
-        while ((await now.state()) !== 'ready') await new Promise((wake) => setTimeout(wake, 50));
+        while (!isClosing && (await now.state()) !== 'ready') await new Promise((wake) => setTimeout(wake, 50));
       },
       close: async () => {
         isClosing = true;
+        await starting;
         now.child.kill('SIGKILL');
         await now.ended();
         forwarder.close();

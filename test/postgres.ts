@@ -64,6 +64,10 @@ export async function startStandby(primary: PostgresServer): Promise<PostgresSer
       { ...account, env: { ...process.env, PGPASSWORD: password }, stdio: ['ignore', 'ignore', 'pipe'], cwd: folder },
     ),
   );
+  // Before it follows, nobody's commit waits for it.
+  const follows = async (): Promise<boolean> =>
+    (await primary.admin("select 1 from pg_stat_replication where state = 'streaming'")).length > 0;
+  while (!(await follows())) await new Promise((wake) => setTimeout(wake, 30));
   await primary.admin("alter system set synchronous_standby_names = '*'");
   await primary.admin('select pg_reload_conf()');
   for (;;) {

@@ -155,9 +155,11 @@ export async function postgresExists(address: PostgresAddress): Promise<boolean>
   return withClient(address, async ({ run }) => (await schemaIn(run)) > 0);
 }
 
-/** Migrations may take their time. */
+/** The statements of migrations may take their time; one that stands still between them keeps everybody's changes waiting, and is ended. */
+const IDLE_MIGRATION = 10_000;
+
 async function withClient<Result>(address: PostgresAddress, use: (client: Client) => Promise<Result>): Promise<Result> {
-  const client = await openClient(address, { statement: 0, idleInTransaction: 0 });
+  const client = await openClient(address, { statement: 0, idleInTransaction: IDLE_MIGRATION });
   try {
     return await use(client);
   } finally {

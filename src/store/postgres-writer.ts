@@ -26,7 +26,7 @@ export interface PostgresWriter extends Transactions {
 
 /** Milliseconds between attempts to connect: doubled each time, up to the second. */
 const FIRST_PAUSE = 100;
-const LONGEST_PAUSE = 5000;
+const LONGEST_PAUSE = 1000;
 /** For how long a start waits for a service that is just ending, or was killed a moment ago. */
 const HANDOVER = 5000;
 /** Milliseconds of silence after which the server ends a session, and with it what it had. */

@@ -24,12 +24,17 @@ suite('a cluster while things go wrong', { skip: noPostgres }, () => {
   let report: Report;
   let found: Found;
   before(async () => {
-    report = await clusterRounds(ROUNDS, randomFrom(SEED), (line) => lines.push(line));
+    report = await clusterRounds(ROUNDS, randomFrom(SEED), { say: (line) => lines.push(line) });
+    assert.equal(report.broken, undefined, lines.join('\n'));
     found = together(report.rounds);
   });
 
   test('every answer is explained by one order of the acknowledged changes, and none of those is lost', () => {
-    assert.deepEqual(found.unexplained, [], lines.join('\n'));
+    assert.deepEqual(
+      found.unexplained.map(({ says, history }) => `${says}\n${JSON.stringify(history)}`),
+      [],
+      lines.join('\n'),
+    );
     const uses = [...found.answered].filter(([what]) => / use /.test(what));
     assert.ok(uses.some(([what]) => what.endsWith('200')) && uses.some(([what]) => what.endsWith('403')), 'there was something to explain');
   });

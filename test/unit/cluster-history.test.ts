@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Call, unexplained } from '../cluster-history.ts';
+import { type Call, explain } from '../cluster-history.ts';
+import { callsOf, type History } from '../cluster-subjects.ts';
+
+const unexplained = (calls: readonly Call[], first: string): string | undefined => explain(calls, first).trouble;
 
 const set = (value: string, from: number, until: number, node = 'a'): Call => ({
   says: `set ${value}`,
@@ -53,4 +56,25 @@ test('many calls of which nobody knows whether they were done are no riddle', ()
   const seen = Array.from({ length: 30 }, (_, i) => look(i % 2 === 0 ? 'on' : 'off', 5000 + 2000 * i));
   assert.equal(unexplained([...many, ...seen], 'off'), undefined);
   assert.match(unexplained([...many, ...seen, look('never', 90_000)], 'off') ?? '', /nothing explains/);
+});
+
+test('a history with more orders than anybody can try is given up, which is no explanation', () => {
+  const forgotten = (value: string, from: number): Call => ({ ...set(value, from, Number.POSITIVE_INFINITY), isDone: false });
+  const calls = [...Array.from({ length: 12 }, (_, i) => forgotten(String(i), i)), look('never', 90_000)];
+  const { trouble, tried } = explain(calls, 'off', 1000);
+  assert.match(trouble ?? '', /^given up: more than 1000 orders were tried/);
+  assert.equal(tried, 1001);
+});
+
+test('a history that was kept is looked at again, and creates that nobody saw are no riddle', () => {
+  const unknown = Array.from(
+    { length: 40 },
+    (_, i) => ({ deed: 'create', mark: `mark-${i}`, node: 'a', from: i, until: i + 9, status: 'unknown' }) as const,
+  );
+  const made = { deed: 'create', mark: 'seen', node: 'a', from: 100, until: 110, status: 200 } as const;
+  const history = { name: 'k', first: 'absent', told: [...unknown, made], last: { state: 'live seen on', at: 5000, node: 'b' } };
+  const again: History = JSON.parse(JSON.stringify(history));
+  assert.deepEqual(explain(callsOf(again), again.first).trouble, undefined);
+  const lost: History = { ...again, last: { state: 'absent', at: 5000, node: 'b' } };
+  assert.match(explain(callsOf(lost), lost.first).trouble ?? '', /nothing explains k: is absent/);
 });
