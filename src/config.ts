@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { dataFolderOf } from './connection-file.ts';
 import { wrongRange } from './core/addresses.ts';
@@ -27,6 +27,8 @@ export interface Config {
   /** A server that follows the store's, near this node; undefined: everything is read from the store's. */
   readonly replica: PostgresAddress | undefined;
   readonly rootKeyFile: string;
+  /** A program and its arguments that print the root key, which is then in no file; undefined: it is in the file. */
+  readonly rootKeyCommand: readonly string[] | undefined;
   /** Where the passphrase of a locked root key is; undefined: somebody gives it to the running service. */
   readonly rootKeyPassphrase: SecretSource | undefined;
   /** 0 picks a free one. */
@@ -100,6 +102,7 @@ const WORKERS = process.platform === 'linux' ? availableParallelism() : 1;
 export const SETTINGS: Readonly<Record<string, Setting>> = {
   data:              { value: 'DIR',    environment: 'STRONGROOM_DATA',            default: '~/.strongroom',        says: 'The data folder: database, root key, certificate authority and connection.json.' },
   'root-key':        { value: 'FILE',   environment: 'STRONGROOM_ROOT_KEY_FILE',   default: 'root.key in the data folder', says: 'The file of the root key, which unseals everything; made at the first start.' },
+  'root-key-command': { value: 'PROGRAM [WORD …]', environment: 'STRONGROOM_ROOT_KEY_COMMAND', default: 'none', says: 'A program that prints the root key as it would be in the file, which there is none of then: a client of a KMS, say. By its absolute path, with words between single spaces, and run without a shell (docs/security.md).' },
   'root-key-passphrase': { value: 'SOURCE', environment: 'STRONGROOM_ROOT_KEY_PASSPHRASE_FROM', default: 'nowhere: the service starts sealed and waits for ./strongroom unseal', says: 'Where the passphrase of a locked root key is: env:NAME, file:PATH or command:LINE. At the first start, the root key is made locked under it.' },
   port:              { value: 'PORT',   environment: 'STRONGROOM_PORT',            default: '8443',                 says: 'The HTTPS port; 0 picks a free one.' },
   'management-port': { value: 'PORT',   environment: 'STRONGROOM_MANAGEMENT_PORT', default: 'the port after it',    says: 'Health, readiness and metrics, over plain HTTP on 127.0.0.1 alone; 0 picks a free one.' },
@@ -146,6 +149,10 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
   const port = portOf('port', value('port') ?? '8443');
   const dataFolder = dataFolderOf(given.data?.at(-1), environment);
   const passphrase = value('root-key-passphrase');
+  const rootKeyCommand = rootKeyCommandOf(value('root-key-command'));
+  for (const other of ['root-key', 'join'] as const)
+    if (rootKeyCommand !== undefined && value(other) !== undefined)
+      throw new UsageError(`--root-key-command and --${other}: the root key comes from one place; leave one of them out`);
   if (value('imds') !== undefined && value('identity-port') === undefined)
     throw new UsageError('--imds: identities are given out on a port of their own; name it with --identity-port');
   return {
@@ -156,6 +163,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     join: joinOf(value('join'), store),
     replica: replicaOf(given.replica?.at(-1), environment.STRONGROOM_REPLICA, store),
     rootKeyFile: resolve(value('root-key') ?? join(dataFolder, 'root.key')),
+    rootKeyCommand,
     rootKeyPassphrase: passphrase === undefined ? undefined : parseSecretSource(passphrase, '--root-key-passphrase'),
     port,
     managementPort: portOf('management-port', value('management-port') ?? String(port === 0 || port === 65535 ? 0 : port + 1)),
@@ -228,6 +236,15 @@ export function storeOf(flag: string | undefined, variable: string | undefined, 
       `${name}: every account of this machine sees the arguments; give the password in $PGPASSWORD, in the password file ($PGPASSFILE), or the whole address in $${SETTINGS[name.slice(2)]?.environment}`,
     );
   return address;
+}
+
+/** No quotes and no variables: what needs more than words is a script. */
+function rootKeyCommandOf(line: string | undefined): readonly string[] | undefined {
+  if (line === undefined) return undefined;
+  const words = line.split(' ');
+  if (!isAbsolute(words[0] ?? '') || words.includes(''))
+    throw new UsageError('--root-key-command: the absolute path of a program, and words between single spaces');
+  return words;
 }
 
 function nodeOf(text: string): string {

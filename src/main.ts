@@ -200,9 +200,9 @@ async function openSafe(ground: Ground, { commands }: OperatorPorts, { rootKeys,
   const crypto = openCryptoModule({ rootKey: rootKeys });
   undoing.push(() => crypto.close());
   crew.committed.push((tags) => freeKeys(crypto, tags));
-  const rootKey = await openRootKeyChange({ file: config.rootKeyFile, rootKeys, crypto, store, remark: store.remark }, log, () =>
-    anyJobUnderWay(store.read),
-  );
+  const isCommanded = config.rootKeyCommand !== undefined;
+  const parts = { file: config.rootKeyFile, isCommanded, rootKeys, crypto, store, remark: store.remark };
+  const rootKey = await openRootKeyChange(parts, log, () => anyJobUnderWay(store.read));
   undoing.push(() => rootKey.close());
   commands.set('root-key/rotate', (command) => rootKey.rotate(command));
   commands.set('snapshot/marks', async ({ body }) => snapshotMarks(rootKeys, body.toString('utf8')));

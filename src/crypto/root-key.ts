@@ -15,7 +15,7 @@ const KEY_AT = PREFIX.length;
 const CHECK_AT = KEY_AT + 2 * ROOT_KEY_LENGTH + 1;
 const FILE_LENGTH = CHECK_AT + 2 * CHECK_LENGTH + 1;
 /** A locked file is a little longer, and shorter than this. */
-const LONGEST = 512;
+export const LONGEST = 512;
 const SPACE = 0x20;
 const LINE_FEED = 0x0a;
 
@@ -67,16 +67,32 @@ export async function readRootKeyFile(path: string): Promise<RootKeyFile | undef
   try {
     await refuseOthers(file, path);
     const { bytesRead } = await file.read(text, 0, text.length, 0);
-    const read = text.subarray(0, bytesRead);
-    const key = parse(read);
-    if (key !== undefined) return { kind: 'open', id: rootKeyId(key), key };
-    const locked = parseLocked(read.toString('latin1'));
-    if (locked !== undefined) return { kind: 'locked', id: locked.id, unlock: (passphrase) => unlock(locked, passphrase) };
+    const found = rootKeyIn(text.subarray(0, bytesRead));
+    if (found !== undefined) return found;
     throw new Error(`The root key file ${path} is damaged. Put the file back from your backup; do not edit it.`);
   } finally {
     text.fill(0);
     await file.close();
   }
+}
+
+/** What a program printed of a root key: the text of its file, with or without the line feed at its end. Undefined when it is anything else. */
+export function printedRootKey(printed: Uint8Array): RootKeyFile | undefined {
+  if (printed.length >= LONGEST) return undefined;
+  const text = Buffer.alloc(printed.length + 1, LINE_FEED);
+  text.set(printed);
+  try {
+    return rootKeyIn(printed.at(-1) === LINE_FEED ? text.subarray(0, printed.length) : text);
+  } finally {
+    text.fill(0);
+  }
+}
+
+function rootKeyIn(text: Buffer): RootKeyFile | undefined {
+  const key = parse(text);
+  if (key !== undefined) return { kind: 'open', id: rootKeyId(key), key };
+  const locked = parseLocked(text.toString('latin1'));
+  return locked === undefined ? undefined : { kind: 'locked', id: locked.id, unlock: (passphrase) => unlock(locked, passphrase) };
 }
 
 /** A root key that came from elsewhere, in a file that is not there yet, on disk before this returns. */

@@ -17,6 +17,8 @@ import { resealEverything } from './reseal.ts';
 export interface RootKeyParts {
   /** Where the root key file is. */
   readonly file: string;
+  /** Whether it is in no file, but printed by a command of the operator's: nobody can put another one there. */
+  readonly isCommanded: boolean;
   readonly rootKeys: RootKeys;
   readonly crypto: CryptoModule;
   readonly store: Pick<Store, 'read' | 'write'>;
@@ -59,6 +61,10 @@ export async function settleRootKey(parts: RootKeyParts): Promise<void> {
   await withdrawAnnouncedRootKey(parts.file);
 }
 
+/** Why it is not replaced. */
+export const COMMANDED =
+  'the root key comes from a command (--root-key-command), which cannot be given a new one; start once with the key in its file instead, rotate, and give the file to what the command asks';
+
 /**
  * Puts a new root key in charge; the file holds it in the clear, or locked when there is a passphrase. The old one still opens until
  * `forgetOtherRootKey`, which has to come when no request can be under way that began before. Throws, with the old one in charge, when it cannot be done.
@@ -66,6 +72,7 @@ export async function settleRootKey(parts: RootKeyParts): Promise<void> {
  */
 export async function changeRootKey(parts: RootKeyParts, passphrase: Uint8Array | undefined): Promise<string> {
   const { file, rootKeys, store } = parts;
+  if (parts.isCommanded) throw new Error(COMMANDED);
   if ((await readMeta(store.read, OTHER)) !== undefined) throw new Error('the root key was changed a moment ago; wait a minute');
   const key = newRootKey();
   const id = rootKeyId(key);

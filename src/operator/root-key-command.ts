@@ -12,8 +12,8 @@ import { UsageError } from '../terminal/usage-error.ts';
 import { print, readWords, say } from '../terminal/words.ts';
 import { openServiceStore, refuseStrayLog } from './anchor.ts';
 import { NotRunning, tellService } from './control-file.ts';
-import { changeRootKey, forgetOtherRootKey, settleRootKey } from './root-key-change.ts';
-import { openRootKeysHere } from './root-key-opening.ts';
+import { COMMANDED, changeRootKey, forgetOtherRootKey, settleRootKey } from './root-key-change.ts';
+import { commandedRootKey, openRootKeysHere } from './root-key-opening.ts';
 import { refuseForgottenStore } from './store-note.ts';
 
 export const ROOT_KEY_HELP = `usage: ./strongroom root-key create|status|rotate [--data DIR] [--root-key FILE] …
@@ -77,14 +77,17 @@ async function create({ config, lock, from }: Given): Promise<number> {
 }
 
 async function status({ config }: Given): Promise<number> {
-  const file = await readRootKeyFile(config.rootKeyFile);
-  if (file === undefined) throw new Error(`there is no root key in '${config.rootKeyFile}'`);
+  const { rootKeyFile, rootKeyCommand } = config;
+  const file = rootKeyCommand === undefined ? await readRootKeyFile(rootKeyFile) : await commandedRootKey(rootKeyCommand);
+  if (file === undefined) throw new Error(`there is no root key in '${rootKeyFile}'`);
   if (file.kind === 'open') file.key.fill(0);
-  print(`root key ${file.id}, ${file.kind === 'locked' ? 'locked' : 'in the clear'}, in ${config.rootKeyFile}`);
+  const where = rootKeyCommand === undefined ? `in ${rootKeyFile}` : 'printed by the command';
+  print(`root key ${file.id}, ${file.kind === 'locked' ? 'locked' : 'in the clear'}, ${where}`);
   return 0;
 }
 
 async function rotate({ config, lock, from, oldFrom }: Given): Promise<number> {
+  if (config.rootKeyCommand !== undefined) throw new Error(COMMANDED);
   const file = await readRootKeyFile(config.rootKeyFile);
   if (file === undefined) throw new Error(`there is no root key in '${config.rootKeyFile}'`);
   if (file.kind === 'open') file.key.fill(0);
@@ -121,7 +124,8 @@ async function rotateStopped(config: Config, passphrase: Buffer | undefined, old
     });
     const crypto = openCryptoModule({ rootKey: rootKeys });
     try {
-      const parts = { file: config.rootKeyFile, rootKeys, crypto, store, remark: store.remark };
+      const isCommanded = config.rootKeyCommand !== undefined;
+      const parts = { file: config.rootKeyFile, isCommanded, rootKeys, crypto, store, remark: store.remark };
       await settleRootKey(parts);
       const id = await changeRootKey(parts, passphrase);
       await forgetOtherRootKey(parts);

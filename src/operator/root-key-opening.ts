@@ -1,17 +1,27 @@
-// The root key at start: the file that belongs to this database, opened with what the operator said, or by whoever brings the passphrase.
+// The root key at start: the file that belongs to this database, or what the operator's command prints instead, opened with what the operator said, or by
+// whoever brings the passphrase.
 
 import type { Config } from '../config.ts';
-import { announcedPath, installAnnouncedRootKey, openRootKeyFile, type RootKeyFile, readRootKeyFile } from '../crypto/root-key.ts';
+import {
+  announcedPath,
+  installAnnouncedRootKey,
+  LONGEST,
+  openRootKeyFile,
+  printedRootKey,
+  type RootKeyFile,
+  readRootKeyFile,
+} from '../crypto/root-key.ts';
 import { RootKeys } from '../crypto/root-keys.ts';
 import { peekMeta, storeExists } from '../store/open.ts';
 import { passphraseFor } from '../terminal/ask.ts';
+import { printedSecret } from '../terminal/printed-secret.ts';
 import { nameOf, readSecret, type SecretSource } from '../terminal/secret-source.ts';
 import { ROOT_KEY_ID, wrongRootKey } from './root-key-change.ts';
 
 /** Tries a passphrase: the root key, which the caller zeroes, or undefined when it is the wrong one. */
 export type Unlock = (passphrase: Uint8Array) => Promise<Buffer | undefined>;
 
-type Place = Pick<Config, 'dataFolder' | 'store' | 'rootKeyFile' | 'rootKeyPassphrase'>;
+type Place = Pick<Config, 'dataFolder' | 'store' | 'rootKeyFile' | 'rootKeyCommand' | 'rootKeyPassphrase'>;
 
 /**
  * The root key of this data folder, made at the first start. `wait` is asked for it when it is locked and nothing says where the passphrase is.
@@ -31,12 +41,12 @@ export async function openRootKeys(
   try {
     if (file.kind === 'open') {
       key = file.key;
-      if (source !== undefined) throw unlocked(place.rootKeyFile);
+      if (source !== undefined) throw unlocked(place);
     } else if (source === undefined || passphrase === undefined) {
       key = await wait(file.unlock);
     } else {
       key = await file.unlock(passphrase);
-      if (key === undefined) throw new Error(`the root key in '${place.rootKeyFile}' does not open with ${nameOf(source)}`);
+      if (key === undefined) throw new Error(`the root key ${whereOf(place)} does not open with ${nameOf(source)}`);
     }
     return RootKeys.of(key);
   } finally {
@@ -47,8 +57,15 @@ export async function openRootKeys(
 
 /** The file of the root key that the database says, whichever of the two it is: a new one may have been announced and not put in its place. */
 async function fileOf(place: Place, passphrase: Uint8Array | undefined): Promise<RootKeyFile> {
-  const { rootKeyFile } = place;
+  const { rootKeyFile, rootKeyCommand } = place;
   const id = await peekMeta(place, ROOT_KEY_ID);
+  if (rootKeyCommand !== undefined) {
+    await refuseBoth(rootKeyFile);
+    const printed = await commandedRootKey(rootKeyCommand);
+    if (id === undefined || printed.id === id) return printed;
+    if (printed.kind === 'open') printed.key.fill(0);
+    throw new Error('the root key that the command printed is not the one that this database is sealed under. Nothing was changed');
+  }
   if (id === undefined) return openRootKeyFile(rootKeyFile, { mayCreate: !(await storeExists(place)), passphrase });
   const file = await openRootKeyFile(rootKeyFile, { mayCreate: false });
   if (file.id === id) return file;
@@ -58,9 +75,35 @@ async function fileOf(place: Place, passphrase: Uint8Array | undefined): Promise
   return announced;
 }
 
-function unlocked(rootKeyFile: string): Error {
+/** A file that is left beside the command would be what the command is there to spare. */
+async function refuseBoth(rootKeyFile: string): Promise<void> {
+  const file = await readRootKeyFile(rootKeyFile);
+  if (file?.kind === 'open') file.key.fill(0);
+  if (file !== undefined)
+    throw new Error(
+      `there is a root key in '${rootKeyFile}', although --root-key-command was given; take it away once you know that the command has it`,
+    );
+}
+
+/** What the command prints. Throws an Error for the operator, without any of it. */
+export async function commandedRootKey([program = '', ...args]: readonly string[]): Promise<RootKeyFile> {
+  const printed = await printedSecret({ program, args, called: 'the root key command', longest: LONGEST });
+  try {
+    const file = printedRootKey(printed);
+    if (file === undefined) throw new Error('what the root key command printed is no root key: it has to be what is in a root key file');
+    return file;
+  } finally {
+    printed.fill(0);
+  }
+}
+
+function whereOf({ rootKeyFile, rootKeyCommand }: Place): string {
+  return rootKeyCommand === undefined ? `in '${rootKeyFile}'` : 'that the command printed';
+}
+
+function unlocked(place: Place): Error {
   return new Error(
-    `the root key in '${rootKeyFile}' is in the clear, although --root-key-passphrase was given; lock it with: ./strongroom root-key rotate --lock`,
+    `the root key ${whereOf(place)} is in the clear, although --root-key-passphrase was given; lock it with: ./strongroom root-key rotate --lock`,
   );
 }
 

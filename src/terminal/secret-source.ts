@@ -1,8 +1,8 @@
 // Where a passphrase comes from when nobody types it: a variable, a file, or what a command prints. Never an argument, because everybody on the
 // machine can read those. Knows nothing of what a passphrase is for.
 
-import { spawn } from 'node:child_process';
 import { open } from 'node:fs/promises';
+import { printedSecret } from './printed-secret.ts';
 import { UsageError } from './usage-error.ts';
 
 export type SecretSource =
@@ -15,7 +15,6 @@ export const SECRET_SOURCES = 'env:NAME, file:PATH, command:LINE or stdin';
 
 const LONGEST = 4096;
 const LINE_FEED = 0x0a;
-const COMMAND_WITHIN = 30_000;
 
 /** Reads `env:NAME`, `file:PATH`, `command:LINE` or `stdin`. Throws UsageError that begins with `flag`. */
 export function parseSecretSource(text: string, flag: string): SecretSource {
@@ -93,37 +92,7 @@ async function fromFile(source: { readonly kind: 'file'; readonly path: string }
 }
 
 function fromCommand(line: string): Promise<Buffer> {
-  return new Promise((done, failed) => {
-    const child = spawn('/bin/sh', ['-c', line], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
-    const pieces: Buffer[] = [];
-    let length = 0;
-    /** The whole process group: what the shell started must not live on. */
-    const kill = (): void => {
-      try {
-        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-      } catch {
-        // It has ended by itself.
-      }
-    };
-    const late = setTimeout(() => {
-      kill();
-      failed(new Error(`the passphrase command took longer than ${COMMAND_WITHIN / 1000} seconds and was ended`));
-    }, COMMAND_WITHIN);
-    child.stdout.on('data', (piece: Buffer) => {
-      length += piece.length;
-      if (length > LONGEST) kill();
-      else pieces.push(piece);
-    });
-    child.on('error', failed);
-    child.on('close', (status, signal) => {
-      clearTimeout(late);
-      const all = Buffer.concat(pieces);
-      for (const piece of pieces) piece.fill(0);
-      if (length > LONGEST) failed(new Error(`the passphrase command printed more than ${LONGEST} bytes`));
-      else if (status === 0) done(all);
-      else failed(new Error(`the passphrase command failed (${signal ?? `exit status ${status}`})`));
-    });
-  });
+  return printedSecret({ program: '/bin/sh', args: ['-c', line], called: 'the passphrase command', longest: LONGEST });
 }
 
 /** What was read from stdin and not yet asked for. */

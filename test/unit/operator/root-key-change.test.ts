@@ -36,13 +36,15 @@ interface Place extends RootKeyParts {
 
 async function open(dataFolder: string): Promise<Place> {
   const file = join(dataFolder, 'root.key');
-  const rootKeys = await openRootKeys({ dataFolder, store: EMBEDDED, rootKeyFile: file, rootKeyPassphrase: undefined }, () =>
-    assert.fail('it is not locked'),
+  const rootKeys = await openRootKeys(
+    { dataFolder, store: EMBEDDED, rootKeyFile: file, rootKeyCommand: undefined, rootKeyPassphrase: undefined },
+    () => assert.fail('it is not locked'),
   );
   const store = await openEmbeddedStore(dataFolder, { versions: new Versions(Versions.allocate()), committed: () => undefined });
   const crypto = openCryptoModule({ rootKey: rootKeys });
   return {
     file,
+    isCommanded: false,
     rootKeys,
     store,
     crypto,
@@ -236,7 +238,7 @@ test('a database whose root key file is another one is refused, with or without 
 test('a passphrase that is given for a root key in the clear is refused: the operator believes it to be locked', async (t) => {
   const folder = await furnished(t);
   process.env.STRONGROOM_TEST_SECRET = randomBytes(12).toString('hex');
-  const place = { dataFolder: folder, store: EMBEDDED, rootKeyFile: join(folder, 'root.key') };
+  const place = { dataFolder: folder, store: EMBEDDED, rootKeyFile: join(folder, 'root.key'), rootKeyCommand: undefined };
   await assert.rejects(
     openRootKeys({ ...place, rootKeyPassphrase: { kind: 'env', name: 'STRONGROOM_TEST_SECRET' } }, () => assert.fail()),
     /is in the clear, although --root-key-passphrase was given/,
