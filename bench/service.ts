@@ -1,4 +1,4 @@
-// The service under measurement: started by its own command in a temporary data folder, pinned to the cores that it is given, provisioned, activated and
+// The service under measurement: started by its launcher in a temporary data folder, pinned to the cores that it is given, provisioned, activated and
 // filled over the wire like anybody's.
 
 import { spawn } from 'node:child_process';
@@ -40,10 +40,9 @@ export async function startService(options: StartOptions): Promise<Started> {
   const { cores, workers, root = here, flags = [], environment = {} } = options;
   const dataFolder = options.dataFolder ?? (await mkdtemp(join(tmpdir(), 'strongroom-bench-data-')));
   const words = ['start', '--data', dataFolder, '--port', '0', '--workers', String(workers), '--log-level', 'error', ...flags];
-  const [command = '', ...args] = pinned(cores, [process.execPath, join(root, 'src/cli.ts'), ...words]);
+  const [command = '', ...args] = pinned(cores, [join(root, 'strongroom'), ...words]);
   const began = performance.now();
-  // As the launcher does.
-  const env = { ...process.env, ...environment, NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/strongroom/compile') };
+  const env = { ...process.env, ...environment };
   const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: child.stdout })) {
     if (!line.startsWith('ready ')) continue;

@@ -3,6 +3,7 @@
 
 import { Worker } from 'node:worker_threads';
 import type { BackupThreadData } from './backup-thread.ts';
+import { entrance } from './bundle/beside.ts';
 import { jobFailure } from './core/errors-backup.ts';
 import { type Peer, peer } from './core/thread-calls.ts';
 import { keepRows } from './hsm/backup/replace.ts';
@@ -91,7 +92,7 @@ function openBackupCrew(data: BackupThreadData, { keep, identityToken }: BackupA
   let isClosed = false;
 
   function engage(): Hand {
-    const worker = new Worker(new URL('./backup-thread.ts', import.meta.url), { workerData: data, resourceLimits: LIMITS });
+    const worker = new Worker(entrance('backup-thread'), { workerData: data, resourceLimits: LIMITS });
     const asked = peer(worker, { keep, identityToken });
     const engaged: Hand = { worker, asked, tasks: 0, idle: undefined };
     let reason: unknown;

@@ -3,8 +3,9 @@
 
 import { enableCompileCache } from 'node:module';
 import { resolve } from 'node:path';
+import { ROOT } from './bundle/beside.ts';
 
 /** For threads and processes that load the same files: they take it from the environment (`NODE_COMPILE_CACHE`). */
-export const COMPILE_CACHE = process.env.NODE_COMPILE_CACHE ?? resolve(import.meta.dirname, '../node_modules/.cache/strongroom/compile');
+export const COMPILE_CACHE = process.env.NODE_COMPILE_CACHE ?? resolve(ROOT, 'node_modules/.cache/strongroom/compile');
 
 enableCompileCache(COMPILE_CACHE);

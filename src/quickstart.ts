@@ -5,9 +5,10 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ROOT } from './bundle/beside.ts';
 import { type Config, readConfig, UsageError } from './config.ts';
 
-const SCRIPT = resolve(import.meta.dirname, '../examples/quickstart.ps1');
+const SCRIPT = resolve(ROOT, 'examples/quickstart.ps1');
 
 export const QUICKSTART_HELP = `usage: ./strongroom quickstart [--exit] [--data DIR] [--port PORT]
 

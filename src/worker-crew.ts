@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import type { Audit } from './audit/open-audit.ts';
+import { entrance } from './bundle/beside.ts';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import type { Clock } from './core/clock.ts';
 import type { Tag } from './core/coherence.ts';
@@ -153,7 +154,7 @@ export class SpareThreads {
 function newThread(secret: string | undefined): Worker {
   const env: NodeJS.ProcessEnv = { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE };
   if (secret !== undefined) delete env[secret];
-  return new Worker(new URL('./worker.ts', import.meta.url), { env });
+  return new Worker(entrance('worker'), { env });
 }
 
 export interface WorkersParts {

@@ -35,6 +35,7 @@ const REASONS: Readonly<Record<string, string>> = {
   '@types/pg':               'types',
   ajv:                       'test: holds answers against the published OpenAPI documents',
   'ajv-formats':             'test: the formats of those documents',
+  esbuild:                  'makes the bundle from which the launcher starts; its binary is in a package of its own, and its script only looks for that',
   'fast-check':              'test: properties',
   node:                      'the Node.js that the service runs on, pinned; its script puts the binary in its place',
   'oidc-provider':           'test: an outside issuer',

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { entrance } from '../bundle/beside.ts';
 
 export interface SecondService {
   readonly dataFolder: string;
@@ -18,7 +19,7 @@ export interface SecondService {
 export async function startSecond(flags: readonly string[]): Promise<SecondService> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-drill-'));
   const dataFolder = join(folder, 'data');
-  const program = fileURLToPath(new URL('../cli.ts', import.meta.url));
+  const program = fileURLToPath(entrance('cli'));
   const words = ['start', '--data', dataFolder, '--port', '0', '--host', '127.0.0.1', '--workers', '1', '--log-level', 'error', ...flags];
   const child = spawn(process.execPath, [program, ...words], { stdio: ['ignore', 'pipe', 'pipe'], env: bareEnvironment() });
   let said = '';

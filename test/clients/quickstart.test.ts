@@ -12,10 +12,9 @@ import { after, before, suite, type TestContext, test } from 'node:test';
 import { readConnectionFile } from '../../src/connection-file.ts';
 import { openssl } from '../tools.ts';
 import { signIn } from './plain.ts';
-import { run, type Service, startService } from './service.ts';
+import { LAUNCHER, run, type Service, startService } from './service.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const CLI = [process.execPath, join(root, 'src/cli.ts')];
 
 suite('the quickstart', () => {
   let service: Service | undefined;
@@ -47,7 +46,7 @@ suite('the quickstart', () => {
   story('the one command does it all in a folder of its own, ends well, and leaves nothing behind', async (on) => {
     const temporary = await mkdtemp(join(tmpdir(), 'strongroom-temporary-'));
     const { STRONGROOM_DATA: _ours, ...environment } = process.env;
-    const ended = await run([...CLI, 'quickstart', '--exit'], on.folder, { ...environment, TMPDIR: temporary });
+    const ended = await run([LAUNCHER, 'quickstart', '--exit'], on.folder, { ...environment, TMPDIR: temporary });
     assert.equal(ended.status, 0, ended.stderr);
     assert.match(ended.stdout, /Verified OK/);
     assert.match(ended.stderr, /strongroom: done in [\d.]+ s\n$/);
@@ -98,7 +97,7 @@ suite('the quickstart', () => {
       'exit 7',
       '',
     ].join('\n');
-    const child = spawn(CLI[0] ?? '', [...CLI.slice(1), 'shell'], {
+    const child = spawn(LAUNCHER, ['shell'], {
       cwd: on.folder,
       env: { ...process.env, STRONGROOM_DATA: on.dataFolder },
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -133,7 +132,7 @@ test('after kill -9 and a restart on the same data folder the HSM is active, the
   const dataFolder = join(folder, 'data');
   try {
     const first = await begin(dataFolder, folder);
-    const setUp = await run([...CLI, 'run', join(root, 'examples/quickstart.ps1')], folder, {
+    const setUp = await run([LAUNCHER, 'run', join(root, 'examples/quickstart.ps1')], folder, {
       ...process.env,
       STRONGROOM_DATA: dataFolder,
     });
@@ -176,8 +175,8 @@ test('after kill -9 and a restart on the same data folder the HSM is active, the
 });
 
 async function begin(dataFolder: string, cwd: string) {
-  const words = [...CLI.slice(1), 'start', '--port', '0', '--data', dataFolder, '--log-level', 'error'];
-  const child = spawn(CLI[0] ?? '', words, { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+  const words = ['start', '--port', '0', '--data', dataFolder, '--log-level', 'error'];
+  const child = spawn(LAUNCHER, words, { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: child.stdout })) {
     assert.equal(line, `ready ${join(dataFolder, 'connection.json')}`);
     return child;

@@ -1,4 +1,4 @@
-// The service as an outsider has it: started by its command in a data folder of its own, found through connection.json, reached by genuine clients
+// The service as an outsider has it: started by the launcher in a data folder of its own, found through connection.json, reached by genuine clients
 // that are set up by `connect` alone.
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -9,7 +9,7 @@ import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type ConnectionFile, readConnectionFile } from '../../src/connection-file.ts';
 
-const root = resolve(import.meta.dirname, '../..');
+export const LAUNCHER = resolve(import.meta.dirname, '../../strongroom');
 
 export interface Service {
   readonly connection: ConnectionFile;
@@ -27,11 +27,11 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** `flags`: of `start`, beside the port and the data folder. */
-export async function startService(flags: readonly string[] = []): Promise<Service> {
+/** `flags`: of `start`, beside the port and the data folder. `launcher`: another checkout's. */
+export async function startService(flags: readonly string[] = [], launcher = LAUNCHER): Promise<Service> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-client-'));
   const dataFolder = join(folder, 'data');
-  const child = spawn(process.execPath, [join(root, 'src/cli.ts'), 'start', '--port', '0', '--data', dataFolder, ...flags], {
+  const child = spawn(launcher, ['start', '--port', '0', '--data', dataFolder, ...flags], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -40,8 +40,7 @@ export async function startService(flags: readonly string[] = []): Promise<Servi
     connection: await readConnectionFile(dirname(note)),
     dataFolder,
     folder,
-    command: (...args) =>
-      run([process.execPath, join(root, 'src/cli.ts'), ...args], folder, { ...process.env, STRONGROOM_DATA: dataFolder }),
+    command: (...args) => run([launcher, ...args], folder, { ...process.env, STRONGROOM_DATA: dataFolder }),
     stop: async () => {
       if (child.exitCode === null && child.kill()) await once(child, 'exit');
       await rm(folder, { recursive: true });

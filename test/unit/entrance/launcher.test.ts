@@ -72,7 +72,7 @@ test('the first run installs and says so on stderr; the next one goes straight t
     const first = await run(['one', 'two words', '']);
     assert.deepEqual(
       { status: first.status, stdout: first.stdout },
-      { status: 0, stdout: `${resolve(folder, '..')}|${folder}/src/cli.ts|one|two words||green|` },
+      { status: 0, stdout: `${resolve(folder, '..')}|${folder}/src/bundle/launch.ts|one|two words||green|` },
     );
     assert.match(first.stderr, /installing the packages[\s\S]*installed in \d+ s/);
     const second = await run(['again']);
@@ -117,10 +117,10 @@ test('it runs through a chain of symbolic links and by its name on the path', ()
     await symlink('a checkout/strongroom', join(place, 'link'));
     await mkdir(join(place, 'bin'));
     await symlink('../link', join(place, 'bin/vault'));
-    assert.equal((await run([], { as: join(place, 'bin/vault'), cwd: '/' })).stdout, `/|${folder}/src/cli.ts|green|`);
+    assert.equal((await run([], { as: join(place, 'bin/vault'), cwd: '/' })).stdout, `/|${folder}/src/bundle/launch.ts|green|`);
     assert.equal(
       (await run(['-c', 'cd / && PATH=$1:$PATH && vault x', 'sh', join(place, 'bin')], { as: '/bin/sh' })).stdout,
-      `/|${folder}/src/cli.ts|x|green|`,
+      `/|${folder}/src/bundle/launch.ts|x|green|`,
     );
   }));
 

@@ -1,0 +1,113 @@
+// Makes the bundle: the source files and the packages that every start loads, as a few files of JavaScript. A program of its own, run by launch.ts when there
+// is no bundle of the files as they are; each bundle has a folder of its own, so that services which run from another one go on.
+
+import { closeSync, fsyncSync, mkdirSync, mkdtempSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { build } from 'esbuild';
+import { BUNDLES, INSTALLED, inputAsItIs, type Manifest, manifestFile } from './manifest.ts';
+
+/** Native, or loaded by few commands and large: those stay where they are. */
+const OUTSIDE = ['koffi', 'pg', 'pgpass', '@azure/*', '@clack/*'];
+
+/** How many bundles are kept, the youngest; and for how long (ms) every one: a service may still run from it. */
+const KEPT = 4;
+const KEPT_FOR = 24 * 3_600_000;
+
+const PREFIX = 'bundle-';
+const root = resolve(import.meta.dirname, '../..');
+
+try {
+  await makeBundle();
+} catch (error) {
+  // Where nothing may be written, it runs from the source files, and nobody needs to hear of it at every start.
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== 'EACCES' && code !== 'EROFS' && code !== 'EPERM')
+    process.stderr.write(`strongroom: could not bundle the source files, so it runs from them as they are: ${message}\n`);
+  process.exitCode = 1;
+}
+
+async function makeBundle(): Promise<void> {
+  const began = performance.now();
+  const now = clockOf(join(root, BUNDLES));
+  const folder = mkdtempSync(join(root, BUNDLES, PREFIX));
+  try {
+    const inputs = await bundleInto(folder, now);
+    const manifest: Manifest = { folder: basename(folder), node: process.version, inputs };
+    const draft = join(folder, 'manifest.json');
+    writeFileSync(draft, JSON.stringify(manifest));
+    // What is named by the manifest is whole, whatever happens to the machine.
+    for (const file of readdirSync(folder)) sync(join(folder, file));
+    sync(folder);
+    renameSync(draft, manifestFile(root));
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+  process.stderr.write(`strongroom: bundled the source files in ${((performance.now() - began) / 1000).toFixed(1)} s\n`);
+  removeOld(now);
+}
+
+/** The time by the clock of the file system, whose times it is compared with. */
+function clockOf(folder: string): number {
+  mkdirSync(folder, { recursive: true });
+  const probe = mkdtempSync(join(folder, 'now-'));
+  const { mtimeMs } = statSync(probe);
+  rmSync(probe, { recursive: true });
+  return mtimeMs;
+}
+
+/** Returns what it was made of; throws when that changed meanwhile. */
+async function bundleInto(folder: string, now: number): Promise<Manifest['inputs']> {
+  const before = statesOf([INSTALLED, 'src/bundle/build.ts'], now);
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: ['src/cli.ts', 'src/worker.ts', 'src/backup-thread.ts'],
+    inject: ['src/bundle/source-places.ts'],
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: `node${process.versions.node}`,
+    mainFields: ['module', 'main'],
+    external: OUTSIDE,
+    // Packages that are CommonJS ask for Node's own modules.
+    banner: { js: "import{createRequire as $createRequire}from'node:module';const require=$createRequire(import.meta.url);" },
+    // As Node strips types: an import that is written stays.
+    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true, target: 'esnext' } },
+    minifyWhitespace: true,
+    lineLimit: 160,
+    sourcemap: true,
+    sourcesContent: false,
+    metafile: true,
+    logLevel: 'silent',
+  });
+  return [
+    ...before,
+    ...statesOf(
+      Object.keys(metafile.inputs).filter((path) => path.startsWith('src/')),
+      now,
+    ),
+  ];
+}
+
+function statesOf(paths: readonly string[], now: number): Manifest['inputs'] {
+  return paths.map((path) => inputAsItIs(root, path, now));
+}
+
+function sync(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function removeOld(now: number): void {
+  const aged = readdirSync(join(root, BUNDLES))
+    .filter((name) => name.startsWith(PREFIX))
+    .map((name) => ({ path: join(root, BUNDLES, name), since: statSync(join(root, BUNDLES, name)).mtimeMs }))
+    .sort((a, b) => b.since - a.since);
+  for (const { path, since } of aged.slice(KEPT)) if (now - since > KEPT_FOR) rmSync(path, { recursive: true, force: true });
+}

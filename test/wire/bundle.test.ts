@@ -1,0 +1,94 @@
+// The program as the launcher runs it, from a checkout of the test's own: from the bundle of its source files, and from the files themselves where there can be
+// none. The packages are those of this checkout.
+
+import assert from 'node:assert/strict';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { freshBundle } from '../../src/bundle/manifest.ts';
+import { activatedFor, must } from '../clients/ready.ts';
+import { type Ended, run, startService } from '../clients/service.ts';
+
+const here = resolve(import.meta.dirname, '../..');
+const NOBODY = 65_534;
+
+suite('a checkout', () => {
+  let root = '';
+  before(async () => {
+    root = await realpath(await mkdtemp(join(tmpdir(), 'strongroom-checkout-')));
+    for (const part of ['src', 'strongroom', 'package.json', 'package-lock.json'])
+      await cp(join(here, part), join(root, part), { recursive: true });
+    await mkdir(join(root, 'node_modules'));
+    const packages = (await readdir(join(here, 'node_modules'))).filter((name) => name !== '.cache');
+    for (const name of packages) await symlink(join(here, 'node_modules', name), join(root, 'node_modules', name));
+  });
+  after(() => rm(root, { recursive: true }));
+
+  const environment: NodeJS.ProcessEnv = { ...process.env, STRONGROOM_TRACE: '1' };
+  delete environment.NODE_COMPILE_CACHE;
+  const launched = (...words: readonly string[]): Promise<Ended> => run([join(root, 'strongroom'), ...words], root, environment);
+  const unbundled = (...words: readonly string[]): Promise<Ended> =>
+    run([process.execPath, join(root, 'src/cli.ts'), ...words], root, environment);
+
+  test('starts from the bundle that its first start makes: an HSM is activated, a key signs, and a cmdlet finds it', async () => {
+    const service = await startService([], join(root, 'strongroom'));
+    try {
+      assert.ok(freshBundle(root));
+      const client = await activatedFor(service.connection, 'bundled');
+      await must(client.hsm('bundled', 'POST', '/keys/k/create', { kty: 'EC-HSM', crv: 'P-256' }));
+      const value = Buffer.alloc(32, 1).toString('base64url');
+      const signed = (await must(client.hsm('bundled', 'POST', '/keys/k/sign', { alg: 'ES256', value }))).json.value;
+      const verified = await must(client.hsm('bundled', 'POST', '/keys/k/verify', { alg: 'ES256', digest: value, value: signed }));
+      assert.equal(verified.json.value, true);
+      const found = await service.command('Get-AzKeyVaultManagedHsm', '-Name', 'bundled');
+      assert.equal(found.status, 0, found.stderr);
+      assert.match(found.stdout, /bundled/);
+    } finally {
+      await service.stop();
+    }
+  });
+
+  test('says the same from its bundle as from its source files, and a stack trace names those', async () => {
+    const [bundled, plain] = [await launched('nonsense'), await unbundled('nonsense')];
+    assert.match(bundled.stderr, /there is no command 'nonsense'[^\n]*\n {4}at program \(file:\S+\/src\/cli\.ts:\d+:\d+\)/);
+    // The trace begins where each was started.
+    const ours = ({ stderr }: Ended) => stderr.split('\n').filter((line) => !line.includes('node:') && !line.includes('/launch.ts'));
+    assert.deepEqual([bundled.status, bundled.stdout, ours(bundled)], [plain.status, plain.stdout, ours(plain)]);
+  });
+
+  test('runs what was edited, whatever the size and the time of the file say', async () => {
+    const file = join(root, 'src/core/version.ts');
+    const [text, { atime, mtime }] = [await readFile(file, 'utf8'), await stat(file)];
+    const before = await launched('--version');
+    await writeFile(file, text.replace('strongroom-0', 'strongroom-9'));
+    await utimes(file, atime, mtime);
+    const edited = await launched('--version');
+    assert.equal(edited.stdout, before.stdout.replace('-0', '-9'));
+    assert.match(edited.stderr, /^strongroom: bundled the source files in [\d.]+ s\n$/);
+    assert.ok(freshBundle(root));
+    assert.deepEqual(await launched('--version'), { ...edited, stderr: '' });
+    await writeFile(file, text);
+    assert.equal((await launched('--version')).stdout, before.stdout);
+  });
+
+  test('runs from its source files where nothing may be written, and where no bundle can be made it says why', async () => {
+    const cache = join(root, 'node_modules/.cache');
+    await rm(cache, { recursive: true, force: true });
+    const file = join(root, 'src/core/version.ts');
+    await writeFile(file, (await readFile(file, 'utf8')).replace('strongroom-0', 'strongroom-8'));
+    for (const folder of [root, join(root, 'node_modules')]) await chmod(folder, 0o555);
+    // Root may write anywhere.
+    const command = process.getuid?.() === 0 ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
+    const other = await run([...command, join(root, 'strongroom'), '--version'], '/', environment);
+    assert.deepEqual(other, { status: 0, stdout: 'strongroom-8.1.0\n', stderr: '' });
+    for (const folder of [root, join(root, 'node_modules')]) await chmod(folder, 0o755);
+    assert.deepEqual(await readdir(join(root, 'node_modules')).then((names) => names.includes('.cache')), false);
+
+    await mkdir(cache);
+    await writeFile(join(cache, 'strongroom'), 'a file where a folder belongs');
+    const without = await launched('--version');
+    assert.equal(without.stdout, 'strongroom-8.1.0\n');
+    assert.match(without.stderr, /could not bundle the source files, so it runs from them as they are: /);
+  });
+});
