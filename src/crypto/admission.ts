@@ -2,8 +2,7 @@
 
 import { badParameter } from '../core/errors-keyvault.ts';
 import { isConsistent, type NativeKey } from './openssl.ts';
-import { type PlainKey, takeOut } from './plain-key.ts';
-import type { KeyMaterial } from './types.ts';
+import { type AsymmetricMaterial, type PlainKey, takeOut } from './plain-key.ts';
 
 const RSA_BITS: readonly number[] = [2048, 3072, 4096];
 /** 3 and 65537 in base64url. */
@@ -16,7 +15,7 @@ const SHORTEST_SECRET = 16;
  * Moves a key out of native memory, which it leaves in any case, once it is certain that it may come in. Throws BadParameter; `refusal` is what is said of
  * numbers that do not belong together. Looking at the numbers tries the primes, so the size comes first.
  */
-export function admit(key: NativeKey, describe: (key: NativeKey) => KeyMaterial, refusal: string): PlainKey {
+export function admit(key: NativeKey, describe: (key: NativeKey) => AsymmetricMaterial, refusal: string): PlainKey {
   return takeOut(key, () => {
     const material = describe(key);
     if (material.kty === 'RSA-HSM' && !RSA_BITS.includes(material.size)) throw badParameter(`Invalid key size: '${material.size}'`);

@@ -6,7 +6,8 @@ import { toBase64url } from '../core/encoding.ts';
 import { badParameter } from '../core/errors-keyvault.ts';
 import type { MlDsaSignature } from './algorithms.ts';
 import type { SignParameters } from './module.ts';
-import { mlDsaSign, mlDsaVerify, type NativeKey, publicOctets, readPrivateKey } from './openssl.ts';
+import { mlDsaSign, mlDsaVerify, type NativeKey, publicOctets } from './openssl.ts';
+import { readPrivateKey } from './private-key.ts';
 import type { KeyMaterial, MlDsaSet } from './types.ts';
 
 interface Sizes {

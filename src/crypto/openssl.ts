@@ -44,6 +44,11 @@ const openssl = {
   pkcs8ToDer:      lib.func('i2d_PKCS8_PRIV_KEY_INFO', 'int', [P, P]) as (info: Pointer, out: Cell | null) => number,
   pkcs8Free:       lib.func('PKCS8_PRIV_KEY_INFO_free', 'void', [P]) as (info: Pointer) => void,
 
+  keyPart:         lib.func('EVP_PKEY_get_params', 'int', [P, P]) as (key: Pointer, parameters: Bytes) => number,
+  fromDataInit:    lib.func('EVP_PKEY_fromdata_init', 'int', [P]) as (context: Pointer) => number,
+  fromData:        lib.func('EVP_PKEY_fromdata', 'int', [P, P, 'int', P]) as
+                     (context: Pointer, out: Cell, selection: number, parameters: Bytes) => number,
+
   bnBits:          lib.func('BN_num_bits', 'int', [P]) as (number: Pointer) => number,
   bnToBytes:       lib.func('BN_bn2binpad', 'int', [P, P, 'int']) as (number: Pointer, out: Bytes, width: number) => number,
   bnFree:          lib.func('BN_free', 'void', [P]) as (number: Pointer) => void,
@@ -72,6 +77,16 @@ const openssl = {
   encrypt:         lib.func('EVP_PKEY_encrypt', 'int', [P, P, P, P, 'size_t']) as Transform,
   decryptInit:     lib.func('EVP_PKEY_decrypt_init', 'int', [P]) as (context: Pointer) => number,
   decrypt:         lib.func('EVP_PKEY_decrypt', 'int', [P, P, P, P, 'size_t']) as Transform,
+
+  cipherNew:       lib.func('EVP_CIPHER_CTX_new', P, []) as () => Pointer,
+  cipherFree:      lib.func('EVP_CIPHER_CTX_free', 'void', [P]) as (context: Pointer) => void,
+  cipherSet:       lib.func('EVP_CIPHER_CTX_ctrl', 'int', [P, 'int', 'int', P]) as
+                     (context: Pointer, what: number, length: number, value: Bytes) => number,
+  openInit:        lib.func('EVP_DecryptInit_ex', 'int', [P, P, P, P, P]) as
+                     (context: Pointer, cipher: Pointer, engine: null, key: Bytes, nonce: Bytes) => number,
+  openUpdate:      lib.func('EVP_DecryptUpdate', 'int', [P, P, P, P, 'int']) as
+                     (context: Pointer, out: Bytes | null, outLength: Cell, text: Bytes, length: number) => number,
+  openFinal:       lib.func('EVP_DecryptFinal_ex', 'int', [P, P, P]) as (context: Pointer, out: Bytes, outLength: Cell) => number,
 };
 
 type Transform = (context: Pointer, out: Bytes, outLength: Cell, value: Bytes, valueLength: number) => number;
@@ -88,6 +103,16 @@ const digests: Readonly<Record<Digest, Pointer>> = {
   sha384: lib.func('EVP_sha384', P, [])() as Pointer,
   sha512: lib.func('EVP_sha512', P, [])() as Pointer,
 };
+
+const aes256Gcm = lib.func('EVP_aes_256_gcm', P, [])() as Pointer;
+
+// openssl/evp.h
+const AEAD_SET_TAG = 0x11;
+const WHOLE_KEY_PAIR = 0x87;
+
+// openssl/params.h, openssl/core.h: what an OSSL_PARAM points to, and its layout where a pointer has 64 bits.
+const FORMS = { number: 2, text: 4, octets: 5 } as const;
+const PARAMETER_LENGTH = 40;
 
 // openssl/rsa.h
 const PKCS1_PADDING = 1;
@@ -154,8 +179,11 @@ export interface RsaEncryptionScheme {
   readonly digest: Digest | undefined;
 }
 
-/** Reads a PKCS#8, PKCS#1 or SEC 1 DER private key; undefined when it is none. The caller zeroes `der`. */
-export function readPrivateKey(der: Uint8Array): NativeKey | undefined {
+/**
+ * Reads a PKCS#8, PKCS#1 or SEC 1 DER private key; undefined when it is none. The caller zeroes `der`, but OpenSSL has read it through a copy that it gives back
+ * to the allocator as it is: what can be read by its parts is not read so.
+ */
+export function readAnyPrivateKey(der: Uint8Array): NativeKey | undefined {
   const start = cell(koffi.address(der));
   return readKey(openssl.keyFromDer(null, start, der.length));
 }
@@ -172,20 +200,68 @@ function readKey(pointer: Pointer): NativeKey | undefined {
   return undefined;
 }
 
-/** The key as PKCS#8 DER, in a buffer of its own that the caller zeroes. */
-export function writePrivateKey(key: NativeKey): Buffer {
-  const info = openssl.pkcs8FromKey(key.pointer);
-  if (info === null) throw refused('EVP_PKEY2PKCS8');
+/** One part of a key: `number` is not negative and big-endian. Names and forms are those of EVP_PKEY-RSA(7), EVP_PKEY-EC(7) and EVP_PKEY-ML-DSA(7). */
+export interface KeyPart {
+  readonly name: string;
+  readonly form: keyof typeof FORMS;
+  readonly bytes: Uint8Array;
+}
+
+/** The part of an EC key that says on which curve it is. */
+export function curvePart(curve: Curve): KeyPart {
+  // OpenSSL reads up to a zero, whatever length it is told.
+  return { name: 'group', form: 'text', bytes: cString(curveNames[curve]).subarray(0, -1) };
+}
+
+/** A key pair of its parts; undefined when OpenSSL makes none of them. Whether they belong together is another question: `isConsistent`. */
+export function keyFromParts(type: string, parts: readonly KeyPart[]): NativeKey | undefined {
+  const context = openssl.contextForType(null, type, null);
+  if (context === null) throw refused('EVP_PKEY_CTX_new_from_name');
+  // OpenSSL wants numbers in the machine's order.
+  const given = parts.map((part) => ({ ...part, bytes: part.form === 'number' ? Buffer.from(part.bytes).reverse() : part.bytes }));
   try {
-    const length = openssl.pkcs8ToDer(info, null);
-    if (length <= 0) throw refused('i2d_PKCS8_PRIV_KEY_INFO');
-    const der = Buffer.alloc(length);
-    const end = cell(koffi.address(der));
-    if (openssl.pkcs8ToDer(info, end) !== length) throw refused('i2d_PKCS8_PRIV_KEY_INFO');
-    return der;
+    must(openssl.fromDataInit(context), 'EVP_PKEY_fromdata_init');
+    const out = cell(0n);
+    if (openssl.fromData(context, out, WHOLE_KEY_PAIR, parameters(given)) === 1) return new NativeKey(read(out));
+    openssl.errClear();
+    return undefined;
   } finally {
-    openssl.pkcs8Free(info);
+    for (const { form, bytes } of given) if (form === 'number') bytes.fill(0);
+    openssl.contextFree(context);
   }
+}
+
+/** A number of a key, private or not, big-endian in `width` bytes, which the caller zeroes. */
+export function numberOf(key: NativeKey, name: string, width: number): Buffer {
+  const bytes = Buffer.alloc(width);
+  if (openssl.keyPart(key.pointer, parameters([{ name, form: 'number', bytes }])) === 1) return bytes.reverse();
+  bytes.fill(0);
+  throw refused('EVP_PKEY_get_params');
+}
+
+/** An array of OSSL_PARAM that points at these parts, which have to outlive its use. */
+function parameters(parts: readonly KeyPart[]): Buffer {
+  // The last one, all zeros, is the end.
+  const array = Buffer.alloc((parts.length + 1) * PARAMETER_LENGTH);
+  for (const [i, { name, form, bytes }] of parts.entries()) {
+    const at = i * PARAMETER_LENGTH;
+    array.writeBigUInt64LE(koffi.address(cString(name)), at);
+    array.writeUInt32LE(FORMS[form], at + 8);
+    array.writeBigUInt64LE(koffi.address(bytes), at + 16);
+    array.writeBigUInt64LE(BigInt(bytes.length), at + 24);
+  }
+  return array;
+}
+
+/** Kept for as long as the thread lives: there are a dozen. */
+const cStrings = new Map<string, Buffer>();
+
+function cString(text: string): Buffer {
+  const known = cStrings.get(text);
+  if (known !== undefined) return known;
+  const made = Buffer.from(`${text}\0`);
+  cStrings.set(text, made);
+  return made;
 }
 
 /** Modulus and public exponent, big-endian without leading zeros. */
@@ -227,6 +303,29 @@ export function isConsistent(key: NativeKey): boolean {
     openssl.errClear();
     return false;
   });
+}
+
+/**
+ * Whether the key would be written with this AlgorithmIdentifier, that is by the name of its curve. OpenSSL writes all of it to tell, and gives that back to
+ * the allocator as it is: for keys that it has read itself.
+ */
+export function isWrittenAs(key: NativeKey, hasKind: (der: Buffer) => boolean): boolean {
+  const info = openssl.pkcs8FromKey(key.pointer);
+  if (info === null) throw refused('EVP_PKEY2PKCS8');
+  try {
+    const length = openssl.pkcs8ToDer(info, null);
+    if (length <= 0) throw refused('i2d_PKCS8_PRIV_KEY_INFO');
+    const der = Buffer.alloc(length);
+    try {
+      const end = cell(koffi.address(der));
+      if (openssl.pkcs8ToDer(info, end) !== length) throw refused('i2d_PKCS8_PRIV_KEY_INFO');
+      return hasKind(der);
+    } finally {
+      der.fill(0);
+    }
+  } finally {
+    openssl.pkcs8Free(info);
+  }
 }
 
 /** Whether an RSA modulus has more than two prime factors (RFC 8017 section 3.2), for which a JSON Web Key as the service takes it has no place. */
@@ -403,6 +502,9 @@ function setEncryptionScheme(context: Pointer, scheme: RsaEncryptionScheme): voi
 /** One for all calls: each ends before the next begins, and each thread has this file to itself. */
 const outLength = cell(0n);
 
+/** Where the end of a stream cipher would write, if it wrote anything. */
+const nothingMore = Buffer.alloc(16);
+
 /** One EVP call that fills a buffer; undefined when it refused, with the error still in the queue and the buffer zeroed. */
 function transform(call: Transform, context: Pointer, capacity: number, value: Uint8Array): Buffer | undefined {
   const out = Buffer.alloc(capacity);
@@ -410,6 +512,37 @@ function transform(call: Transform, context: Pointer, capacity: number, value: U
   if (call(context, out, outLength, value, value.length) === 1) return out.subarray(0, Number(read(outLength)));
   out.fill(0);
   return undefined;
+}
+
+export interface SealedText {
+  readonly nonce: Uint8Array;
+  readonly tag: Uint8Array;
+  readonly associated: Uint8Array;
+  readonly text: Uint8Array;
+}
+
+/**
+ * Decrypts AES-256-GCM into a buffer that the caller zeroes; undefined, with nothing left, when it does not open. Here because what Node's decipher returns is a
+ * copy, and the first one goes back to the allocator as it is.
+ */
+export function openAes256Gcm(key: Uint8Array, { nonce, tag, associated, text }: SealedText): Buffer | undefined {
+  if (key.length !== 32 || nonce.length !== 12 || tag.length !== 16) throw new RangeError('a key of 32 bytes, a nonce of 12, a tag of 16');
+  const context = openssl.cipherNew();
+  if (context === null) throw refused('EVP_CIPHER_CTX_new');
+  const plain = Buffer.alloc(text.length);
+  let isWhole = false;
+  try {
+    must(openssl.openInit(context, aes256Gcm, null, key, nonce), 'EVP_DecryptInit_ex');
+    must(openssl.openUpdate(context, null, outLength, associated, associated.length), 'EVP_DecryptUpdate');
+    if (text.length > 0) must(openssl.openUpdate(context, plain, outLength, text, text.length), 'EVP_DecryptUpdate');
+    must(openssl.cipherSet(context, AEAD_SET_TAG, tag.length, tag), 'EVP_CIPHER_CTX_ctrl');
+    isWhole = openssl.openFinal(context, nothingMore, outLength) === 1;
+    if (!isWhole) openssl.errClear();
+  } finally {
+    openssl.cipherFree(context);
+    if (!isWhole) plain.fill(0);
+  }
+  return isWhole ? plain : undefined;
 }
 
 function withContext<Result>(key: NativeKey, use: (context: Pointer) => Result): Result {

@@ -4,7 +4,8 @@
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { toBase64url } from '../core/encoding.ts';
 import { isMlDsaOf, makeMlDsa } from './ml-dsa.ts';
-import { ecPublicPoint, generateEc, generateRsa, type NativeKey, readPrivateKey, rsaPublicNumbers, writePrivateKey } from './openssl.ts';
+import { ecPublicPoint, generateEc, generateRsa, type NativeKey, rsaPublicNumbers } from './openssl.ts';
+import { curveBytes, readPrivateKey, writePrivateKey } from './private-key.ts';
 import type { Curve, KeyMaterial, KeySpec } from './types.ts';
 
 /** The caller zeroes `plain`. */
@@ -16,8 +17,8 @@ export interface PlainKey {
 /** A key ready for use. `free` cleanses an RSA or EC key at once; OpenSSL cleanses a secret key when its object is collected. */
 export type UsableKey = { readonly kind: 'native'; readonly key: NativeKey } | { readonly kind: 'secret'; readonly key: KeyObject };
 
-/** Bytes of a coordinate, and of the private number. */
-export const curveBytes: Readonly<Record<Curve, number>> = { 'P-256': 32, 'P-256K': 32, 'P-384': 48, 'P-521': 66 };
+/** What an RSA or EC key is described by. */
+export type AsymmetricMaterial = Extract<KeyMaterial, { kty: 'RSA-HSM' | 'EC-HSM' }>;
 
 /** Makes a new key. The search for the primes of an RSA key runs on another thread. */
 export async function makeKey(spec: KeySpec): Promise<PlainKey> {
@@ -34,22 +35,22 @@ export async function makeKey(spec: KeySpec): Promise<PlainKey> {
 }
 
 /** Moves a native key into its plain form. */
-export function takeOut(key: NativeKey, describe: (key: NativeKey) => KeyMaterial): PlainKey {
+export function takeOut(key: NativeKey, describe: (key: NativeKey) => AsymmetricMaterial): PlainKey {
   try {
     const material = describe(key);
-    return { plain: writePrivateKey(key), material };
+    return { plain: writePrivateKey(key, material.kty === 'EC-HSM' ? material.crv : 'RSA'), material };
   } finally {
     key.free();
   }
 }
 
-export function describeRsa(key: NativeKey): KeyMaterial {
+export function describeRsa(key: NativeKey): AsymmetricMaterial {
   const { n, e } = rsaPublicNumbers(key);
   return { kty: 'RSA-HSM', size: bitLength(n), n: toBase64url(n), e: toBase64url(e) };
 }
 
 /** The caller knows the curve: it asked for it, or has it in the row. */
-export function describeEc(key: NativeKey, curve: Curve): KeyMaterial {
+export function describeEc(key: NativeKey, curve: Curve): AsymmetricMaterial {
   const { x, y } = ecPublicPoint(key, curveBytes[curve]);
   return { kty: 'EC-HSM', crv: curve, x: toBase64url(x), y: toBase64url(y) };
 }

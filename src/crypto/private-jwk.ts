@@ -5,9 +5,10 @@ import { createPrivateKey } from 'node:crypto';
 import { fromBase64url, toBase64url } from '../core/encoding.ts';
 import { badParameter } from '../core/errors-keyvault.ts';
 import { admit, admitSecret } from './admission.ts';
-import { type NativeKey, readPrivateKey } from './openssl.ts';
-import { curveBytes, describeEc, describeRsa, type PlainKey } from './plain-key.ts';
-import type { Curve, KeyMaterial, PrivateJwk } from './types.ts';
+import type { NativeKey } from './openssl.ts';
+import { type AsymmetricMaterial, describeEc, describeRsa, type PlainKey } from './plain-key.ts';
+import { curveBytes, isCurve, readPrivateKey } from './private-key.ts';
+import type { Curve, PrivateJwk } from './types.ts';
 
 const RSA_MEMBERS = ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi'] as const;
 const EC_MEMBERS = ['x', 'y', 'd'] as const;
@@ -83,13 +84,9 @@ function atWidth(bytes: Buffer, width: number): Buffer | undefined {
   return whole;
 }
 
-function isCurve(crv: string | undefined): crv is Curve {
-  return crv !== undefined && Object.hasOwn(curveBytes, crv);
-}
-
 function readAsymmetric(
   jwk: Readonly<Record<string, string | undefined>>,
-  describe: (key: NativeKey) => KeyMaterial,
+  describe: (key: NativeKey) => AsymmetricMaterial,
   refusal: string,
 ): PlainKey {
   const key = readNodeKey(jwk);

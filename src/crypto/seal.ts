@@ -1,8 +1,9 @@
 // Sealing: AES-256-GCM under a subkey that serves one purpose, bound to the place where the value belongs, so that a sealed value that was
 // changed, or moved to another HSM, key, version or purpose, does not open. Knows bytes and names; not what is in them.
 
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
+import { createCipheriv, hkdfSync } from 'node:crypto';
 import { randomNonce } from './nonce.ts';
+import { openAes256Gcm } from './openssl.ts';
 
 // One sealed value: format version 1 · nonce 12 · tag 16 · ciphertext.
 const FORMAT_VERSION = 1;
@@ -36,16 +37,14 @@ export function seal(key: Uint8Array, purpose: Purpose, place: readonly string[]
 /** Opens what `seal` made for this purpose and place; the caller zeroes the result. Throws when anything differs, without saying what. */
 export function open(key: Uint8Array, purpose: Purpose, place: readonly string[], sealed: Uint8Array): Buffer {
   if (sealed.length < TEXT_AT || sealed[0] !== FORMAT_VERSION) throw doesNotOpen(purpose);
-  const decipher = createDecipheriv(CIPHER, key, sealed.subarray(NONCE_AT, TAG_AT), TAG);
-  decipher.setAAD(associatedData(purpose, place)).setAuthTag(sealed.subarray(TAG_AT, TEXT_AT));
-  const plain = decipher.update(sealed.subarray(TEXT_AT));
-  try {
-    decipher.final();
-    return plain;
-  } catch {
-    plain.fill(0);
-    throw doesNotOpen(purpose);
-  }
+  const plain = openAes256Gcm(key, {
+    nonce: sealed.subarray(NONCE_AT, TAG_AT),
+    tag: sealed.subarray(TAG_AT, TEXT_AT),
+    associated: associatedData(purpose, place),
+    text: sealed.subarray(TEXT_AT),
+  });
+  if (plain === undefined) throw doesNotOpen(purpose);
+  return plain;
 }
 
 /** A name as bytes that no other name has: the count of its parts, then each part behind its length. */

@@ -14,6 +14,7 @@ import { after, before, suite, test } from 'node:test';
 import { serialize } from 'node:v8';
 import { readConnectionFile } from '../../src/connection-file.ts';
 import { readRootKeyFile } from '../../src/crypto/root-key.ts';
+import type { PrivateJwk } from '../../src/crypto/types.ts';
 import { tellService } from '../../src/operator/control-file.ts';
 import { type Canary, foundAmong, foundIn } from '../canaries.ts';
 import { signIn } from '../clients/plain.ts';
@@ -47,10 +48,14 @@ function inMemory(pid: number | undefined, canaries: readonly Canary[]): Promise
   return foundAmong(memoryOf(pid ?? assert.fail('it does not run')), canaries);
 }
 
-test('a key that was evicted is not in memory any more; a symmetric one goes when garbage is collected', { skip }, async () => {
+/** A process with a safe that has room for one key, and these keys: what it is told to do, and its heap (evicting.ts). */
+async function withSafe(
+  bring: Readonly<Record<string, PrivateJwk>>,
+  use: (tell: (command: string) => Promise<void>, pid?: number) => Promise<void>,
+) {
   const rootKey = randomBytes(32);
   const safe = openSafe({ rootKey });
-  const keys = { rsa: safe.bring({ ...rsa, kty: 'RSA' }), ec: safe.bring({ ...ec, kty: 'EC' }), oct: safe.bring(oct) };
+  const keys = Object.fromEntries(Object.entries(bring).map(([name, jwk]) => [name, safe.bring(jwk)]));
   const file = join(folder, 'keys');
   writeFileSync(file, serialize({ rootKey, keys }));
   safe.module.close();
@@ -62,22 +67,52 @@ test('a key that was evicted is not in memory any more; a symmetric one goes whe
     assert.equal((await lines.next()).value, 'done');
   };
   try {
-    await tell('use rsa');
-    assert.deepEqual(await inMemory(child.pid, keyCanaries), ['rsa d', 'rsa p']);
-    await tell('use ec');
-    assert.deepEqual(await inMemory(child.pid, keyCanaries), ['ec d']);
-    await tell('use oct');
-    assert.deepEqual(await inMemory(child.pid, keyCanaries), ['oct k']);
-    await tell('use ec');
-    await tell('collect');
-    assert.deepEqual(await inMemory(child.pid, keyCanaries), ['ec d']);
-    const heap = join(folder, 'heap');
-    await tell(`heap ${heap}`);
-    assert.deepEqual(await foundIn(heap, keyCanaries), []);
+    await use(tell, child.pid);
   } finally {
     child.kill();
     await once(child, 'exit');
   }
+}
+
+test('a key that was evicted is not in memory any more; a symmetric one goes when garbage is collected', { skip }, () =>
+  withSafe({ rsa: { ...rsa, kty: 'RSA' }, ec: { ...ec, kty: 'EC' }, oct }, async (tell, pid) => {
+    await tell('use rsa');
+    assert.deepEqual(await inMemory(pid, keyCanaries), ['rsa d', 'rsa p']);
+    await tell('use ec');
+    assert.deepEqual(await inMemory(pid, keyCanaries), ['ec d']);
+    await tell('use oct');
+    assert.deepEqual(await inMemory(pid, keyCanaries), ['oct k']);
+    await tell('use ec');
+    await tell('collect');
+    assert.deepEqual(await inMemory(pid, keyCanaries), ['ec d']);
+    const heap = join(folder, 'heap');
+    await tell(`heap ${heap}`);
+    assert.deepEqual(await foundIn(heap, keyCanaries), []);
+  }),
+);
+
+test('nothing is left of the key that was used last once it is dropped, not even a half of its private number', { skip }, async () => {
+  const curves = { 'P-256': 'P-256', 'P-256K': 'secp256k1', 'P-384': 'P-384', 'P-521': 'P-521' };
+  const made: Record<string, PrivateJwk> = { rsa: { ...rsa, kty: 'RSA' } };
+  for (const [crv, namedCurve] of Object.entries(curves))
+    made[crv] = { ...generateKeyPairSync('ec', { namedCurve }).privateKey.export({ format: 'jwk' }), kty: 'EC', crv };
+  const halves = Object.entries(made).flatMap(([name, { d, p }]) =>
+    [d, p].filter((number) => number !== undefined).map((number) => ({ name, number: bytesOf(number) })),
+  );
+  const canaries = halves.flatMap(({ name, number }) => {
+    const half = number.length >> 1;
+    return [number.subarray(0, half), number.subarray(half)].map((bytes) => ({ name, bytes }));
+  });
+  await withSafe(made, async (tell, pid) => {
+    for (const name of Object.keys(made)) {
+      const its = canaries.filter((canary) => canary.name === name);
+      await tell(`use ${name}`);
+      assert.deepEqual(await inMemory(pid, its), [name]);
+      await tell(`drop ${name}`);
+      // Nothing is done in between that might write over what was left.
+      assert.deepEqual(await inMemory(pid, its), []);
+    }
+  });
 });
 
 suite('a service under a locked root key', { skip }, () => {

@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { createHash, createSecretKey } from 'node:crypto';
 import { test } from 'node:test';
-import { hasPendingErrors, type NativeKey, readPrivateKey, readPublicKey } from '../../../src/crypto/openssl.ts';
+import { hasPendingErrors, type NativeKey, readPublicKey } from '../../../src/crypto/openssl.ts';
 import { decryptWith, encryptWith, signWith, verifyWith } from '../../../src/crypto/operations.ts';
 import type { UsableKey } from '../../../src/crypto/plain-key.ts';
+import { readPrivateKey } from '../../../src/crypto/private-key.ts';
 import { type Case, type Group, readWycheproof } from '../../wycheproof.ts';
 import { algorithm, failsAsOne } from './safe.ts';
 

@@ -1,4 +1,4 @@
-// What is secret and passes through JavaScript memory is zeros afterwards: watched at the functions of node:crypto that hand it out.
+// What is secret and passes through JavaScript memory is zeros afterwards: watched at the functions that hand it out, those of node:crypto and our own.
 
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
@@ -15,7 +15,7 @@ interface HandedOut {
   readonly opened: Uint8Array[];
 }
 
-/** Watches what node:crypto hands out while `use` runs: random bytes, derived keys, decrypted values. */
+/** Watches what is handed out while `use` runs: random bytes, derived keys, decrypted values. */
 async function watch(use: (seen: HandedOut) => Promise<void>): Promise<void> {
   const seen: HandedOut = { random: [], subkeys: [], opened: [] };
   const { randomBytes, hkdfSync, createDecipheriv } = crypto;
@@ -29,6 +29,12 @@ async function watch(use: (seen: HandedOut) => Promise<void>): Promise<void> {
     const decipher = createDecipheriv(...given);
     const update = decipher.update.bind(decipher);
     return Object.assign(decipher, { update: (data: Buffer) => remember(seen.opened, update(data)) });
+  });
+  const { alloc } = Buffer;
+  mock.method(Buffer, 'alloc', (...given: Parameters<typeof alloc>) => {
+    const bytes = alloc(...given);
+    if (new Error().stack?.includes('openAes256Gcm')) seen.opened.push(bytes);
+    return bytes;
   });
   syncBuiltinESMExports();
   try {
