@@ -11,5 +11,5 @@ export const ROOT = resolve(import.meta.dirname, isSource ? '../..' : '../../../
 
 /** A file with which a process or a thread of its own begins. */
 export function entrance(name: 'cli' | 'worker' | 'backup-thread'): URL {
-  return new URL(isSource ? `../${name}.ts` : `./${name}.js`, import.meta.url);
+  return new URL(isSource ? `../${name}.ts` : `./${name}.mjs`, import.meta.url);
 }

@@ -1,6 +1,7 @@
 // Makes the bundle: the source files and the packages that every start loads, as a few files of JavaScript. A program of its own, run by launch.ts when there
 // is no bundle of the files as they are; each bundle has a folder of its own, so that services which run from another one go on.
 
+import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, mkdtempSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { build } from 'esbuild';
@@ -29,7 +30,8 @@ try {
 async function makeBundle(): Promise<void> {
   const began = performance.now();
   const now = clockOf(join(root, BUNDLES));
-  const folder = mkdtempSync(join(root, BUNDLES, PREFIX));
+  const folder = join(root, BUNDLES, `${PREFIX}${randomUUID()}`);
+  mkdirSync(folder);
   try {
     const inputs = await bundleInto(folder, now);
     const manifest: Manifest = { folder: basename(folder), node: process.version, inputs };
@@ -64,6 +66,8 @@ async function bundleInto(folder: string, now: number): Promise<Manifest['inputs
     entryPoints: ['src/cli.ts', 'src/worker.ts', 'src/backup-thread.ts'],
     inject: ['src/bundle/source-places.ts'],
     outdir: folder,
+    // A name that says what it is: of another one, Node would look for the package.json and then at the content.
+    outExtension: { '.js': '.mjs' },
     bundle: true,
     splitting: true,
     format: 'esm',

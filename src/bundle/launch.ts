@@ -27,4 +27,4 @@ function mayWrite(): boolean {
 }
 
 const bundle = freshBundle(root) ?? made();
-await import(bundle === undefined ? '../cli.ts' : pathToFileURL(join(bundle, 'cli.js')).href);
+await import(bundle === undefined ? '../cli.ts' : pathToFileURL(join(bundle, 'cli.mjs')).href);

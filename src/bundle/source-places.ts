@@ -11,7 +11,7 @@ Error.prepareStackTrace = (error, calls) =>
   [String(error), ...calls.map((call) => `    at ${call}`)]
     .join('\n')
     .replace(
-      /(file:[^\s():]+\.js):(\d+):(\d+)/g,
+      /(file:[^\s():]+\.mjs):(\d+):(\d+)/g,
       (place: string, url: string, line: string, column: string) => sourceOf(url, +line, +column) ?? place,
     );
 
