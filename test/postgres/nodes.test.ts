@@ -3,15 +3,16 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { chainsIn } from '../../src/audit/verify.ts';
 import { parseStoreAddress, shownStore } from '../../src/core/store-address.ts';
 import { openForwarder } from '../cluster-yard.ts';
-import { type House, openHouse } from '../house.ts';
+import { GROUP, type House, openHouse } from '../house.ts';
 import { type Answer, type Caller, CLI, callerOf, connectionOf, type Node, type NodePlace, startNode } from '../nodes.ts';
 import { noPostgres, type PostgresServer, postgresServer } from '../postgres.ts';
 import { activate, CRYPTO_USER, grant } from '../wire/ready.ts';
@@ -200,16 +201,34 @@ suite('several nodes over one database', { skip: noPostgres }, () => {
     assert.match(await command('list'), /^node-3 +stopped/m);
   });
 
-  test('what is due is done once, also when the one in charge sleeps and wakes', async () => {
+  test('rotation, purge, retention and scheduled backups are done once, also when the one in charge sleeps and wakes', async () => {
     const names = Array.from({ length: 12 }, (_, i) => `due-${i}`);
     for (const name of names) {
       await house.hsm(HSM, 'POST', `/keys/${name}/create`, { kty: 'EC-HSM' });
       const policy = { lifetimeActions: [{ trigger: { timeAfterCreate: 'P30D' }, action: { type: 'Rotate' } }] };
       assert.equal((await house.hsm(HSM, 'PUT', `/keys/${name}/rotationpolicy`, policy)).status, 200);
     }
+    for (const key of ['gone', 'over']) {
+      await house.hsm(HSM, 'POST', `/keys/${key}/create`, { kty: 'EC-HSM' });
+      assert.equal((await house.hsm(HSM, 'DELETE', `/keys/${key}`)).status, 200);
+    }
+    await house.provision('gone-hsm');
+    await house.arm('DELETE', `/resourceGroups/${GROUP}/providers/Microsoft.KeyVault/managedHSMs/gone-hsm`);
+    const storageResourceUri = pathToFileURL(join(places.place, 'backups')).href;
+    const schedule = await house.hsm(HSM, 'PUT', '/strongroom/backupschedule', { storageResourceUri, everyHours: 24, keep: 9 });
+    assert.equal(schedule.status, 200, schedule.text);
+    const backups = () => sql(`select status, count(*)::int as count from backup_jobs where scheduled = 1 group by status`);
+    const made = (count: number) => until(backups, (rows) => isDeepStrictEqual(rows, [{ status: 'Succeeded', count }]));
+    // The first is due when the schedule is set.
+    await made(1);
     const [second] = nodes;
     assert.ok(second);
     assert.equal(await inCharge(), 'node-2');
+    await sql(`update keys set scheduled_purge_at = 1 where name = 'gone'`);
+    await until(
+      () => sql(`select name from keys where name = 'gone'`),
+      (rows) => rows.length === 0,
+    );
     await sql('update rotation_policies set due_at = 1');
     // In the middle of it, wherever that is.
     const versions = () => sql(`select count(*)::int as count from key_versions where name_key like 'due-%'`);
@@ -217,8 +236,33 @@ suite('several nodes over one database', { skip: noPostgres }, () => {
     second.child.kill('SIGSTOP');
     await until(versions, ([row]) => Number(row?.count) === 2 * names.length);
     await until(inCharge, (name) => name !== 'node-2');
-    await sql('update rotation_policies set due_at = 1');
+    await sql(`update rotation_policies set due_at = 1; update backup_schedules set next_at = 1;
+      update keys set scheduled_purge_at = 1 where name = 'over'; update managed_hsms set scheduled_purge_at = 1 where name = 'gone-hsm'`);
     await until(versions, ([row]) => Number(row?.count) === 3 * names.length);
+    await made(2);
+    await until(
+      () => sql(`select name from keys where name = 'over' union select name from managed_hsms where name = 'gone-hsm'`),
+      (rows) => rows.length === 0,
+    );
+
+    // In the records of all nodes together.
+    const records = async (operation: string): Promise<Record<string, number>> => {
+      const counts: Record<string, number> = {};
+      for (const folder of [house.dataFolder, ...nodes.map((node) => node.folder)]) {
+        for (const file of await readdir(join(folder, 'audit'))) {
+          const text = file.endsWith('.jsonl') ? await readFile(join(folder, 'audit', file), 'utf8') : '';
+          for (const [, what] of text.matchAll(new RegExp(`"operationName":"${operation}".*?["/](gone-hsm|keys/gone|keys/over)\\b`, 'g')))
+            counts[`${what}`] = (counts[`${what}`] ?? 0) + 1;
+        }
+      }
+      return counts;
+    };
+    const purged = { KeyPurgeIfDue: { 'keys/gone': 1, 'keys/over': 1 }, ManagedHsmPurgeIfDue: { 'gone-hsm': 1 } };
+    for (const [operation, counts] of Object.entries(purged))
+      await until(
+        () => records(operation),
+        (found) => isDeepStrictEqual(found, counts),
+      );
 
     second.child.kill('SIGCONT');
     assert.equal(await second.ended(), 1, second.said());
@@ -227,7 +271,8 @@ suite('several nodes over one database', { skip: noPostgres }, () => {
       await sql(`select distinct count(*)::int as versions from key_versions where name_key like 'due-%' group by name_key`),
       [{ versions: 3 }],
     );
-    await house.hsm(HSM, 'GET', '/keys/due-0');
+    await made(2);
+    for (const [operation, counts] of Object.entries(purged)) assert.deepEqual(await records(operation), counts);
   });
 
   test('a removed node ends, and its name is not had again', async () => {
