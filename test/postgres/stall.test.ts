@@ -1,4 +1,4 @@
-// A node that stands still at the worst moment, with the lock of the database and in the middle of a change: how long the others wait.
+// Somebody has the lock of the database and goes no further, a node that stands still in the middle of a change above all: how long the others wait.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { activate, CRYPTO_USER, grant } from '../wire/ready.ts';
 const HSM = 'stalled';
 const DIGEST = Buffer.alloc(32, 9).toString('base64url');
 
-suite('a node that stands still with the lock of the database', { skip: noPostgres }, () => {
+suite('somebody has the lock of the database and stands still', { skip: noPostgres }, () => {
   let house: House;
   let server: PostgresServer;
   let database: string;
@@ -70,7 +70,7 @@ suite('a node that stands still with the lock of the database', { skip: noPostgr
     }
   }
 
-  test('keeps changes waiting until the server ends its transaction, and uses not at all', async () => {
+  test('a node keeps changes waiting until the server ends its transaction, and uses not at all', async () => {
     await owner.query(`begin; select pg_advisory_xact_lock(${lockArguments('writing')})`);
     const url = `https://${HSM}.${house.connection.managedHsmSuffix}/keys/k?api-version=7.5`;
     const forgotten = caller.call(node.host, 'PATCH', url, token, { tags: { of: 'the one that stands still' } }).catch(() => undefined);
@@ -99,5 +99,15 @@ suite('a node that stands still with the lock of the database', { skip: noPostgr
     const answer = await forgotten;
     if (answer !== undefined) assert.equal(answer.status, 503, answer.text);
     assert.deepEqual((await house.hsm(HSM, 'GET', '/keys/k')).json.tags, { of: 'another' });
+  });
+
+  test('a change that has waited ten seconds for its turn is refused as not made, and the next one is made', async () => {
+    await owner.query(`begin; select pg_advisory_xact_lock(${lockArguments('writing')})`);
+    const refused = await house.hsm(HSM, 'PATCH', '/keys/k', { tags: { of: 'nobody' } });
+    assert.equal(refused.status, 503, refused.text);
+    assert.match(refused.text, /was not made/);
+    await owner.query('commit');
+    assert.deepEqual((await house.hsm(HSM, 'GET', '/keys/k')).json.tags, { of: 'another' });
+    assert.equal((await house.hsm(HSM, 'PATCH', '/keys/k', { tags: { of: 'somebody' } })).status, 200);
   });
 });
