@@ -27,8 +27,8 @@ install_packages() {
 
 # The sum of the lockfile is written into node_modules after a good install; npm ci empties that folder first, so a broken install leaves no sum.
 is_installed() {
-  [ -x "$1/node_modules/.bin/node" ] && [ -r "$1/node_modules/.installed" ] &&
-    [ "$(cat "$1/node_modules/.installed")" = "$(cksum <"$1/package-lock.json")" ]
+  [ -x "$1/node_modules/.bin/node" ] && [ -r "$1/node_modules/.installed" ] && read -r installed <"$1/node_modules/.installed" &&
+    [ "$installed" = "$(cksum <"$1/package-lock.json")" ]
 }
 
 run_npm_ci() {
