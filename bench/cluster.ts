@@ -114,7 +114,7 @@ function figuresOf(rounds: readonly Round[]): readonly string[] {
   const { wrong, unexplained, stale } = together(rounds);
   const gap = (which: 'use' | 'change'): string => {
     const sorted = rounds.map((round) => round[which] / 1000).sort((a, b) => a - b);
-    return `${sorted[Math.floor(sorted.length / 2)]?.toFixed(1)} (${sorted.at(-1)?.toFixed(1)})`;
+    return `${sorted[Math.floor((sorted.length - 1) / 2)]?.toFixed(1)} (${sorted.at(-1)?.toFixed(1)})`;
   };
   const twice = rounds.reduce((times, round) => times + round.twice, 0);
   const counts = [unexplained.length, twice, `${(stale / 1000).toFixed(2)} s`, wrong.length];
