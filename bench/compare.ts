@@ -66,12 +66,11 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** A work tree of the revision with its packages, beside this one. */
+/** A work tree of the revision, beside this one; its launcher installs its packages. */
 function checkout(revision: string, side: string): string {
   const at = join(folder, side);
   say(`checking out ${revision}`);
   execFileSync('git', ['worktree', 'add', '--detach', '--quiet', at, revision], { cwd: here, stdio: 'inherit' });
-  execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: at, stdio: ['ignore', 'ignore', 'inherit'] });
   return at;
 }
 
