@@ -1,16 +1,19 @@
 // A PostgreSQL server of the test's own: Debian's programs, in a temporary folder, on a private port and socket, under an account without rights. It ends
 // with the test's process, however that ends.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { parseStoreAddress, type StoreAddress } from '../src/core/store-address.ts';
 import { postgresql } from './tools.ts';
+
+const runFile = promisify(execFile);
 
 export interface PostgresServer {
   readonly port: number;
@@ -57,11 +60,12 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
 /** A server that follows this one, for which from now on every commit waits. It is promoted with `select pg_promote()`. */
 export async function startStandby(primary: PostgresServer): Promise<PostgresServer> {
   const { password } = primary;
+  // Whoever forwards connections in this process goes on with it.
   const standby = await newServer(password, [], ({ path, account, folder, data }) =>
-    execFileSync(
+    runFile(
       join(path, 'pg_basebackup'),
       ['-D', data, '-h', '127.0.0.1', '-p', String(primary.port), '-U', 'owner', '-R', '-X', 'stream', '-c', 'fast', '--no-sync'],
-      { ...account, env: { ...process.env, PGPASSWORD: password }, stdio: ['ignore', 'ignore', 'pipe'], cwd: folder },
+      { ...account, env: { ...process.env, PGPASSWORD: password }, cwd: folder },
     ),
   );
   // Before it follows, nobody's commit waits for it.
@@ -93,7 +97,7 @@ async function newServer(password: string, settings: readonly string[], make: (p
   const data = join(folder, 'data');
   const port = await freePort();
   if (account.uid !== undefined) chownSync(folder, account.uid, account.gid ?? 0);
-  make({ path, account, folder, data });
+  await make({ path, account, folder, data });
   const lines = [
     `port = ${port}`,
     `unix_socket_directories = '${folder}'`,
