@@ -136,6 +136,7 @@ export async function clusterRounds(
       if (end === undefined) break;
       if (typeof end === 'string') {
         broken = `round ${number + 1}, ${fault}, ${doing}: ${end}`;
+        await Promise.race([tellState(yard, say), pause(10_000, undefined, { ref: false })]);
         continue;
       }
       const { allTwice, ...found } = end;
@@ -152,6 +153,24 @@ export async function clusterRounds(
   } finally {
     load?.close();
     await yard.close();
+  }
+}
+
+/** What whoever looks into a round that did not end wants to see. */
+async function tellState({ sql, nodes }: Yard, say: Wishes['say']): Promise<void> {
+  for (const node of nodes) say(`${node.name}, ${await node.now.state()}, said: ${node.now.said().slice(-2000)}`);
+  for (const query of [
+    VERSIONS,
+    `select * from backup_jobs where status = 'InProgress'`,
+    'select hsm_id, next_at from backup_schedules',
+    'select name_key, due_at from rotation_policies',
+    'select * from leases',
+    'select * from nodes',
+    'select state, sync_state from pg_stat_replication',
+    `select pid, state, wait_event, left(query, 80) as query from pg_stat_activity where application_name = 'strongroom'`,
+  ]) {
+    const rows = await sql(query).catch((error: unknown) => [{ error: String(error) }]);
+    say(`${query}\n${rows.map((row) => `  ${JSON.stringify(row)}`).join('\n')}`);
   }
 }
 
