@@ -152,7 +152,10 @@ export async function clusterRounds(
     return { rounds, due: rounds.length * (DUE_KEYS + 1), ends: yard.nodes.flatMap((node) => node.ends), broken };
   } finally {
     load?.close();
-    await yard.close();
+    // Stopped in the middle of something, it may wait for what does not come any more.
+    const waiting = new AbortController();
+    await Promise.race([yard.close(), pause(20_000, undefined, { signal: waiting.signal }).catch(() => undefined)]);
+    waiting.abort();
   }
 }
 
