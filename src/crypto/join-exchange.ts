@@ -6,7 +6,6 @@
 
 import {
   createCipheriv,
-  createDecipheriv,
   createHash,
   createHmac,
   createPublicKey,
@@ -17,6 +16,7 @@ import {
   randomBytes,
   timingSafeEqual,
 } from 'node:crypto';
+import { openAes256Gcm } from './openssl.ts';
 import { ROOT_KEY_LENGTH, type RootKeys } from './root-keys.ts';
 
 /** What both know before they speak. */
@@ -72,15 +72,13 @@ export function beginJoin(invited: Invited, node: string): { readonly hello: Hel
       const keys = agreed(invited, hello, welcome.key, own.privateKey, welcome.key);
       if (keys === undefined || welcome.sealed.length !== ROOT_KEY_LENGTH + TAG_LENGTH) throw new Error("the answer is no member's");
       try {
-        const opening = createDecipheriv('aes-256-gcm', keys.sealing, NONCE);
-        opening.setAAD(keys.transcript).setAuthTag(welcome.sealed.subarray(ROOT_KEY_LENGTH));
-        const rootKey = opening.update(welcome.sealed.subarray(0, ROOT_KEY_LENGTH));
-        try {
-          opening.final();
-        } catch (cause) {
-          rootKey.fill(0);
-          throw new Error("the answer is no member's", { cause });
-        }
+        const rootKey = openAes256Gcm(keys.sealing, {
+          nonce: NONCE,
+          tag: welcome.sealed.subarray(ROOT_KEY_LENGTH),
+          associated: keys.transcript,
+          text: welcome.sealed.subarray(0, ROOT_KEY_LENGTH),
+        });
+        if (rootKey === undefined) throw new Error("the answer is no member's");
         return { rootKey, fingerprint: keys.fingerprint };
       } finally {
         keys.sealing.fill(0);

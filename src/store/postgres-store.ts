@@ -137,9 +137,12 @@ export function openPostgresReader(address: PostgresAddress, near?: Near): OpenR
   return { read: pool.db, close: () => pool.close() };
 }
 
-/** As of one moment, for as long as somebody reads: without a time limit, since a slow reader is no reason to lose what was read. */
-export async function openPostgresSnapshot(address: PostgresAddress): Promise<OpenReader> {
-  const client = await openClient(address, { statement: 0, idleInTransaction: 0 });
+/** Milliseconds for one page of a snapshot: what does not come by then does not come, and a backup that waited on would keep the next one from beginning. */
+const PAGE_WITHIN = 60_000;
+
+/** As of one moment, for as long as somebody reads: a slow reader is no reason to lose what was read, a silent server is. */
+export async function openPostgresSnapshot(address: PostgresAddress, silence = PAGE_WITHIN): Promise<OpenReader> {
+  const client = await openClient(address, { statement: 0, idleInTransaction: 0, silence });
   await client.run('begin isolation level repeatable read read only');
   // The first question is the moment.
   await client.run('select 1 from meta limit 1');

@@ -25,6 +25,8 @@ const CONNECT_WITHIN = 5000;
 const STATEMENT_WITHIN = 30_000;
 /** For as long a transaction that waits for its own next statement may hold others up: a node that was stopped in the middle of one. */
 const IDLE_WITHIN = 3000;
+/** Before the first look at whether a connection on which nothing comes still leads somewhere; the system sets how often it is repeated. */
+const QUIET = 10_000;
 /** Reading is in pages. A node that was cut off finds out by this, where the network does not say so. */
 const READ_WITHIN = 10_000;
 
@@ -32,6 +34,8 @@ export interface Limits {
   /** Milliseconds; 0 is without end. */
   readonly statement?: number;
   readonly idleInTransaction?: number;
+  /** Milliseconds without an answer after which the server counts as gone; shortly after `statement` where that has an end, else never. */
+  readonly silence?: number;
 }
 
 export type Run = (sql: string, parameters?: readonly unknown[]) => Promise<pg.QueryResult>;
@@ -152,7 +156,8 @@ function isLostConnection(error: unknown): boolean {
   return state === undefined || ENDS_CONNECTION.test(state);
 }
 
-function settingsFor(address: PostgresAddress, { statement = STATEMENT_WITHIN, idleInTransaction = IDLE_WITHIN }: Limits): pg.ClientConfig {
+function settingsFor(address: PostgresAddress, limits: Limits): pg.ClientConfig {
+  const { statement = STATEMENT_WITHIN, idleInTransaction = IDLE_WITHIN } = limits;
   const { host, port, database, tls } = address;
   const user = address.user ?? (process.env.PGUSER || userInfo().username);
   return {
@@ -172,10 +177,11 @@ function settingsFor(address: PostgresAddress, { statement = STATEMENT_WITHIN, i
           },
     application_name: 'strongroom',
     keepAlive: true,
+    keepAliveInitialDelayMillis: QUIET,
     connectionTimeoutMillis: CONNECT_WITHIN,
     statement_timeout: statement,
     // The server's own limit comes first; this one is for a server that is silent.
-    query_timeout: statement === 0 ? undefined : statement + CONNECT_WITHIN,
+    query_timeout: limits.silence ?? (statement === 0 ? undefined : statement + CONNECT_WITHIN),
     lock_timeout: statement === 0 ? undefined : CONNECT_WITHIN * 2,
     idle_in_transaction_session_timeout: idleInTransaction,
     types: { getTypeParser: parserOf as pg.CustomTypesConfig['getTypeParser'] },

@@ -18,7 +18,9 @@ import { MIGRATIONS } from '../../src/store/migrate.ts';
 import { openReader, openStore } from '../../src/store/open.ts';
 import { openClient } from '../../src/store/postgres.ts';
 import { migratePostgres } from '../../src/store/postgres-schema.ts';
+import { openPostgresSnapshot } from '../../src/store/postgres-store.ts';
 import type { Store } from '../../src/store/store.ts';
+import { openForwarder } from '../cluster-yard.ts';
 import { accountWithoutRights, noPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
 
 let server: PostgresServer;
@@ -137,6 +139,22 @@ describe('the store on a server that fails', { skip: noPostgres }, () => {
     assert.deepEqual([await has(store, 't-first'), await has(store, 't-second')], [false, false]);
     await put(store, 't-third');
     await store.close();
+  });
+
+  test('what reads as of one moment ends when the server has gone silent, and not before', async () => {
+    const place = await address();
+    await (await open(place)).close();
+    const way = await openForwarder(server.port);
+    const { read, close } = await openPostgresSnapshot({ ...place, host: '127.0.0.1', port: way.port, tls: undefined }, 500);
+    const page = () => read.selectFrom('meta').select('key').limit(25).execute();
+    await page();
+    await new Promise((wake) => setTimeout(wake, 1000));
+    await page();
+    way.cut('silence');
+    await assert.rejects(page(), /the connection to the store was lost/);
+    await assert.rejects(page(), /the connection to the store was lost/);
+    way.close();
+    await close();
   });
 
   test('a second service on the same database is refused, and may start when the first has ended', async () => {
