@@ -34,7 +34,7 @@ export interface OpenBackups {
   begin(jobIds: readonly string[]): Promise<void>;
   /** Goes on with jobs of a node that has ended. */
   resume: BackupRunner['resume'];
-  /** Looks how old the last good backups are, for the notes and figures that operators see. */
+  /** Looks for jobs that nobody drives, and how old the last good backups are, for the notes and figures that operators see. */
   look(): Promise<void>;
   notes(): readonly string[];
   figures(): readonly Figure[];
@@ -63,6 +63,7 @@ export function openBackups(data: BackupThreadData, parts: Omit<RunnerParts, 'wo
     resume: (jobIds) => runner.resume(jobIds),
     close: () => runner.close(),
     look: async () => {
+      await runner.look();
       ages = await backupAges(parts.read, parts.clock.now());
     },
     notes: () => ages.filter(({ isOld }) => isOld).map(({ hsm, age }) => `backup: the last good one of ${hsm} is ${spoken(age)} old`),

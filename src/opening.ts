@@ -34,6 +34,7 @@ import { refuseOthersName } from './operator/node-name.ts';
 import type { SealedDoor } from './operator/sealed.ts';
 import type { HouseParts } from './rooms.ts';
 import type { ServiceStatus } from './service-status.ts';
+import { ALONE } from './store/store.ts';
 import type { Undoing } from './undoing.ts';
 import type { Crew, SpareThreads, WorkerData } from './worker-crew.ts';
 
@@ -111,7 +112,7 @@ export async function openAuditOf(
 }
 
 type BackupParts = Parameters<typeof ownIdentityTokens>[0] &
-  Omit<Parameters<typeof openBackups>[1], 'identityToken' | 'knownPrincipals' | 'ended' | 'troubled'>;
+  Omit<Parameters<typeof openBackups>[1], 'identityToken' | 'holder' | 'knownPrincipals' | 'ended' | 'troubled'>;
 
 /** The jobs of backup and restore, which go to their storage with the HSM's own identity where they are told to. */
 export function openBackupsOf({ config, clockOffset, log }: Ground, { store, rootKeys }: Safe, parts: BackupParts): OpenBackups {
@@ -120,6 +121,7 @@ export function openBackupsOf({ config, clockOffset, log }: Ground, { store, roo
     { dataFolder: config.dataFolder, store: config.store, rootKeys: rootKeys.shared, clockOffset, settings: config.backups },
     {
       ...parts,
+      holder: () => store.nodes?.holder ?? ALONE,
       identityToken: async (hsmId) => {
         const objectId = await identityOfHsm(store.read, hsmId);
         const found = objectId === undefined ? undefined : await identityTokens(objectId, STORAGE_AUDIENCE);

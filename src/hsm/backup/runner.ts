@@ -25,6 +25,8 @@ export interface RunnerParts {
   readonly clock: Clock;
   readonly urls: Urls;
   readonly work: BackupWork;
+  /** As whom this run of the service has jobs. */
+  readonly holder: () => string;
   /** Which of these principals exist in this service's directory. */
   knownPrincipals(ids: readonly string[]): Promise<readonly string[]>;
   /** Told of every job that ended. */
@@ -33,6 +35,9 @@ export interface RunnerParts {
   troubled(error: unknown): void;
 }
 
+/** How many looks in a row, one a second, find a job without anybody who drives it before it counts as left: it may have begun, or ended, a moment ago. */
+const LEFT_AFTER = 10;
+
 /** A restore has ended its job itself, in the commit that opened the HSM again. */
 const ENDED = Symbol('ended');
 
@@ -40,6 +45,8 @@ export interface BackupRunner {
   start(jobId: string): void;
   /** Goes on with jobs that a run of the service left under way when it ended, or ends them with words. */
   resume(jobIds: readonly string[]): void;
+  /** Goes on with jobs of this run that nobody drives: their rows came to be, and the store was away when that should have been known here. */
+  look(): Promise<void>;
   /** Resolves when nothing is under way; for tests and for schedules. */
   settled(): Promise<void>;
   /** Stops what is under way where it can be gone on with. */
@@ -49,12 +56,15 @@ export interface BackupRunner {
 export function openBackupRunner(parts: RunnerParts): BackupRunner {
   const { read, write, clock, work } = parts;
   const running = new Map<string, Promise<void>>();
+  /** Jobs that nobody drives, with the number of looks that have found them so. */
+  let left = new Map<string, number>();
   const closing = new AbortController();
 
   /** What a job does is not part of the call that began it: its changes have records of their own. */
   const outside = AsyncLocalStorage.snapshot();
 
   function start(jobId: string, resumed = false): void {
+    if (running.has(jobId)) return;
     const task = outside(run, jobId, resumed)
       .catch((error: unknown) => parts.troubled(error))
       .finally(() => running.delete(jobId));
@@ -62,37 +72,40 @@ export function openBackupRunner(parts: RunnerParts): BackupRunner {
   }
 
   async function run(jobId: string, resumed: boolean): Promise<void> {
-    const job = await jobNamed(read, jobId);
-    if (job === undefined || job.status !== 'InProgress') return;
+    const job = await surely(() => jobNamed(read, jobId));
+    if (job?.status !== 'InProgress') return;
     try {
       const details = await (resumed ? goOn(job) : perform(job));
-      if (details !== ENDED) await surely((writer) => endJob(writer, job.id, { details }, clock.now()));
+      if (details !== ENDED) await surely(() => write((writer) => endJob(writer, job.id, { details }, clock.now())));
     } catch (error) {
       // The row stays as it is: the next start of the service finds it.
       if (closing.signal.aborted) return;
       if (!(error instanceof Failure)) parts.troubled(error);
-      await surely(async (writer) => {
-        await endJob(writer, job.id, { failure: failureOfJob(error) }, clock.now());
-        if (job.kind === 'restore') await endRestoring(writer, job.hsm_id);
-      });
+      await surely(() =>
+        write(async (writer) => {
+          await endJob(writer, job.id, { failure: failureOfJob(error) }, clock.now());
+          if (job.kind === 'restore') await endRestoring(writer, job.hsm_id);
+        }),
+      );
     }
-    const ended = await jobNamed(read, jobId);
+    const ended = await surely(() => jobNamed(read, jobId));
     // Ended by another node, if this one is just ending.
     if (ended === undefined || ended.status === 'InProgress' || closing.signal.aborted) return;
     parts.ended?.(ended);
     if (ended.scheduled === 1) await afterScheduled(parts, ended, (old, use) => ordered(old, use));
   }
 
-  /** How a job ended has to be written down, or it would be under way for ever: a store that takes nothing now is asked again. */
-  async function surely(job: (writer: Writer) => Promise<void>): Promise<void> {
+  /** That a job was begun has to be read, and how it ended to be written, or it would be under way for ever: a store that is away is asked again. */
+  async function surely<Result>(job: () => Promise<Result>): Promise<Result | undefined> {
     while (!closing.signal.aborted) {
       try {
-        return await write(job);
+        return await job();
       } catch (error) {
         parts.troubled(error);
         await pause(AGAIN_AFTER, undefined, { signal: closing.signal }).catch(() => undefined);
       }
     }
+    return undefined;
   }
 
   function perform(job: JobRow): Promise<string | null | typeof ENDED> {
@@ -169,6 +182,16 @@ export function openBackupRunner(parts: RunnerParts): BackupRunner {
     start,
     resume(jobIds) {
       for (const id of jobIds) start(id, true);
+    },
+    async look() {
+      const rows = await read
+        .selectFrom('backup_jobs')
+        .select('id')
+        .where('status', '=', 'InProgress')
+        .where('holder', '=', parts.holder())
+        .execute();
+      left = new Map(rows.filter(({ id }) => !running.has(id)).map(({ id }) => [id, (left.get(id) ?? 0) + 1]));
+      for (const [id, looks] of left) if (looks >= LEFT_AFTER) start(id, true);
     },
     async settled() {
       while (running.size > 0) await Promise.all(running.values());

@@ -12,7 +12,7 @@ import { type BackupRunner, openBackupRunner } from '../../../../src/hsm/backup/
 import { openBackupWork } from '../../../../src/hsm/backup/work.ts';
 import { openEmbeddedSnapshot } from '../../../../src/store/embedded.ts';
 import { contentOf, type PlacedRow } from '../../../../src/store/hsm-content.ts';
-import type { Store } from '../../../../src/store/store.ts';
+import { ALONE, type Store } from '../../../../src/store/store.ts';
 import { type Estate, openEstate } from '../estate.ts';
 
 export interface BackupEstate {
@@ -28,6 +28,10 @@ export interface BackupEstate {
   restart(): Promise<void>;
   /** Writes a job down and begins it. */
   begin(kind: JobKind, folder: string, more?: { readonly hsmId?: string; readonly keyName?: string }): Promise<string>;
+  /** Writes a job down, and nobody hears that it is. */
+  note(kind: JobKind, folder: string, more?: { readonly hsmId?: string; readonly keyName?: string }): Promise<string>;
+  /** What a service does once a second. */
+  look(): Promise<void>;
   /** The job as it stands when nothing is under way. */
   settled(jobId: string): Promise<JobRow>;
   /** Runs one job to its end; the backup's folder is the job's unless told otherwise. */
@@ -66,6 +70,7 @@ export async function openBackupEstate(t: TestContext, options: { readonly known
       ...parts,
       write,
       work,
+      holder: () => ALONE,
       knownPrincipals: async (ids) => ids.filter((id) => (options.known ?? ids).includes(id)),
       troubled: (error) => {
         if (left < 0) void runner.close();
@@ -96,11 +101,16 @@ export async function openBackupEstate(t: TestContext, options: { readonly known
       runner.resume(jobs.map(({ id }) => id));
       await runner.settled();
     },
-    async begin(kind, folder, { hsmId: id = hsmId, keyName } = {}) {
+    async begin(kind, folder, more) {
+      const jobId = await on.note(kind, folder, more);
+      runner.start(jobId);
+      return jobId;
+    },
+    look: () => runner.look(),
+    async note(kind, folder, { hsmId: id = hsmId, keyName } = {}) {
       const named = { place, token: undefined };
       const asked = { hsmId: id, kind, named, folder, ...(keyName === undefined ? {} : { keyName }) };
       const { id: jobId } = await parts.write((writer) => insertJob(writer, parts.crypto, asked, parts.clock.now()));
-      runner.start(jobId);
       return jobId;
     },
     async settled(jobId) {

@@ -66,6 +66,17 @@ test('a backup that is cut off is made by the next start, and there is nothing o
   assert.deepEqual(readdirSync(on.settings.spool), []);
 });
 
+test('a job whose row came to be without the service hearing of it is gone on with, once it is clear that nobody does it', async (t) => {
+  const on = await openBackupEstate(t);
+  await fillWith(on, 'k', 10);
+  const jobId = await on.note('backup', 'unheard');
+  for (let look = 1; look < 10; look += 1) await on.look();
+  assert.equal((await on.settled(jobId)).status, 'InProgress');
+  await on.look();
+  assert.equal((await on.settled(jobId)).status, 'Succeeded');
+  assert.deepEqual(readdirSync(join(on.container, 'unheard')), ['chunk-00000', 'manifest.json']);
+});
+
 test('checks and restores of one key that were cut off have changed nothing, and say so', async (t) => {
   const on = await openBackupEstate(t);
   await fillWith(on, 'k', 3);
