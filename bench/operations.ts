@@ -9,17 +9,26 @@ import { activatedHsm, type Bench, startService } from './service.ts';
 import { prepareUses } from './uses.ts';
 
 const CONNECTIONS = 16;
+/** What has a target. */
+const AIMED = ['RS256 sign, RSA-2048', 'RS256 sign, RSA-3072', 'RS256 sign, RSA-4096', 'ES256 sign, P-256', 'A256GCM encrypt'];
 
 export const operations: Section = {
   name: 'operations',
   title: 'Every operation beside its limits',
   async run({ rounds, seconds, warm, cores: [core = 0], say }) {
     const service = await startService({ cores: [core], workers: 1 });
+    const unrecorded = await startService({ cores: [core], workers: 1, flags: ['--audit', 'off'] });
     const echo = await startEcho(core);
     const nginx = await startNginx(core);
     try {
       const bench = await activatedHsm(service);
       const requests = await prepareUses(bench, OPERATIONS);
+      const bare = await activatedHsm(unrecorded);
+      const aimed = await prepareUses(
+        bare,
+        OPERATIONS.filter(({ name }) => AIMED.includes(name)),
+      );
+      const unrecordedRequests: (readonly [string, Request])[] = [['get', getRequest(bare)], ...aimed];
       const against = (pid: number, request: Request, duration = seconds): Promise<Hits> =>
         hit(request, { pid, seconds: duration, connections: CONNECTIONS, cores: [core] });
       const echoed: Request = {
@@ -31,7 +40,9 @@ export const operations: Section = {
       const get = getRequest(bench);
       say('warming up');
       for (const request of [...requests.values(), get]) await against(service.pid, request, 1);
+      for (const [, request] of unrecordedRequests) await against(unrecorded.pid, request, 1);
       await against(service.pid, get, warm);
+      await against(unrecorded.pid, getRequest(bare), warm);
       await against(echo.pid, echoed, warm);
 
       const latencies = new Map<string, Hits>();
@@ -53,6 +64,9 @@ export const operations: Section = {
           ['alone', async () => libraries.push(await alone(core, 0.15))],
           ['get', served('get', get)],
           ...[...requests].map(([name, request]) => [name, served(name, request)] as const),
+          ...unrecordedRequests.map(
+            ([name, request]) => [unrecordedName(name), async () => (await against(unrecorded.pid, request)).processor] as const,
+          ),
         ],
         say,
       );
@@ -60,7 +74,7 @@ export const operations: Section = {
       const library = (name: string): Figure => figure(libraries.map((round) => round[name] ?? Number.NaN));
       return written({ of, library, openssl: { rsa2048: of('openssl'), p256: figure(speeds.map(({ p256 }) => p256)) }, latencies });
     } finally {
-      await Promise.all([service.stop(), echo.stop(), nginx?.stop()]);
+      await Promise.all([service.stop(), unrecorded.stop(), echo.stop(), nginx?.stop()]);
     }
   },
 };
@@ -69,11 +83,19 @@ function getRequest(bench: Bench): Request {
   return bench.request('GET', '/keys/p-256');
 }
 
+function unrecordedName(name: string): string {
+  return `${name}, unrecorded`;
+}
+
 interface Measured {
   of(name: string): Figure;
   library(name: string): Figure;
   readonly openssl: { readonly rsa2048: Figure; readonly p256: Figure };
   readonly latencies: ReadonlyMap<string, Hits>;
+}
+
+function shown(name: string): string {
+  return name === 'get' ? 'get key' : name;
 }
 
 function written({ of, library, openssl, latencies }: Measured): string {
@@ -95,11 +117,22 @@ function written({ of, library, openssl, latencies }: Measured): string {
     target('A256GCM encrypt: (echo + library) ÷ service', withEcho('A256GCM encrypt'), of('A256GCM encrypt'), 0.7, 0.85),
     target('get key: echo ÷ service', echo, of('get'), 0.85, 0.95),
   ];
+  const between = (name: string, limit: string, reached: Figure): string[] => {
+    const [without, served] = [of(unrecordedName(name)), of(name)];
+    return [
+      shown(name),
+      limit,
+      digits(reached.median),
+      ranged(without),
+      digits(reached.median / without.median),
+      digits(served.median - without.median),
+    ];
+  };
   const row = (name: string, alone: Figure | undefined): string[] => {
     const served = of(name);
     const last = latencies.get(name);
     return [
-      name === 'get' ? 'get key' : name,
+      shown(name),
       alone === undefined ? '–' : digits(alone.median),
       ranged(served),
       digits(served.median - (alone?.median ?? 0)),
@@ -112,6 +145,11 @@ function written({ of, library, openssl, latencies }: Measured): string {
     `One worker, ${CONNECTIONS} kept-alive connections, TLS 1.3, the load on the same core. CPU-µs for each operation, median of the rounds with their range; the latencies are those of the last round, the load included.`,
     `Anchors in the same rounds: https echo ${ranged(echo)}, nginx ${ranged(of('nginx'))}, openssl speed RSA-2048 sign ${ranged(openssl.rsa2048)}, P-256 sign ${ranged(openssl.p256)}.`,
     targetTable(targets),
+    `What stands between, from the same rounds: a service that keeps no audit record (\`--audit off\`, for measurements alone) beside the least that anything on node:https can cost, the echo and the library; and what the record adds. openssl speed for RSA-2048 ÷ (echo + library) is ${digits(openssl.rsa2048.median / withEcho('RS256 sign, RSA-2048').median)}: no service on node:https comes nearer.`,
+    table(
+      ['operation', 'limit', 'CPU-µs', 'without the record', 'limit ÷ that', 'the record adds'],
+      [between('get', 'echo', echo), ...AIMED.map((name) => between(name, 'echo + library', withEcho(name)))],
+    ),
     table(
       ['operation', 'library alone', 'service', 'difference', 'ops/s a core', 'p50 ms', 'p99 ms'],
       [row('get', undefined), ...OPERATIONS.map((use: Use) => row(use.name, library(use.name)))],
