@@ -5,14 +5,12 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, mkdtempSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { build } from 'esbuild';
+import { noteInputs } from './inputs.ts';
 import { BUNDLES, INSTALLED, inputAsItIs, type Manifest, manifestFile } from './manifest.ts';
+import { outlived } from './outlived.ts';
 
 /** Native, or loaded by few commands and large: those stay where they are. */
 const OUTSIDE = ['koffi', 'pg', 'pgpass', '@azure/*', '@clack/*'];
-
-/** How many bundles are kept, the youngest; and for how long (ms) every one: a service may still run from it. */
-const KEPT = 4;
-const KEPT_FOR = 24 * 3_600_000;
 
 const PREFIX = 'bundle-';
 const root = resolve(import.meta.dirname, '../..');
@@ -58,9 +56,10 @@ function clockOf(folder: string): number {
   return mtimeMs;
 }
 
-/** Returns what it was made of; throws when that changed meanwhile. */
+/** Returns what it was made of. */
 async function bundleInto(folder: string, now: number): Promise<Manifest['inputs']> {
-  const before = statesOf([INSTALLED, 'src/bundle/build.ts'], now);
+  const before = [INSTALLED, 'src/bundle/build.ts'].map((path) => inputAsItIs(root, path, now).input);
+  const { plugin, found } = noteInputs(root, now);
   const { metafile } = await build({
     absWorkingDir: root,
     entryPoints: ['src/cli.ts', 'src/worker.ts', 'src/backup-thread.ts'],
@@ -83,20 +82,13 @@ async function bundleInto(folder: string, now: number): Promise<Manifest['inputs
     lineLimit: 160,
     sourcemap: true,
     sourcesContent: false,
+    plugins: [plugin],
     metafile: true,
     logLevel: 'silent',
   });
-  return [
-    ...before,
-    ...statesOf(
-      Object.keys(metafile.inputs).filter((path) => path.startsWith('src/')),
-      now,
-    ),
-  ];
-}
-
-function statesOf(paths: readonly string[], now: number): Manifest['inputs'] {
-  return paths.map((path) => inputAsItIs(root, path, now));
+  for (const path of Object.keys(metafile.inputs))
+    if (!path.includes('node_modules/') && !found.has(path)) throw new Error(`${path} went into it unseen`);
+  return [...before, ...found.values()];
 }
 
 function sync(path: string): void {
@@ -109,9 +101,9 @@ function sync(path: string): void {
 }
 
 function removeOld(now: number): void {
-  const aged = readdirSync(join(root, BUNDLES))
+  const bundles = readdirSync(join(root, BUNDLES))
     .filter((name) => name.startsWith(PREFIX))
-    .map((name) => ({ path: join(root, BUNDLES, name), since: statSync(join(root, BUNDLES, name)).mtimeMs }))
-    .sort((a, b) => b.since - a.since);
-  for (const { path, since } of aged.slice(KEPT)) if (now - since > KEPT_FOR) rmSync(path, { recursive: true, force: true });
+    .map((name) => join(root, BUNDLES, name))
+    .map((path) => ({ path, since: statSync(path).mtimeMs }));
+  for (const path of outlived(bundles, now)) rmSync(path, { recursive: true, force: true });
 }

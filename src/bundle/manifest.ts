@@ -13,7 +13,7 @@ const MANIFEST = join(BUNDLES, 'bundle.json');
 export const INSTALLED = 'node_modules/.package-lock.json';
 
 /** A file as it was: path within the checkout; size, times of change in ms and file number, joined; SHA-256. */
-type Input = readonly [path: string, state: string, content: string];
+export type Input = readonly [path: string, state: string, content: string];
 
 export interface Manifest {
   /** Of BUNDLES. */
@@ -27,45 +27,34 @@ const TOO_YOUNG = 3000;
 
 /** The folder of the bundle that is what the files of this checkout would be; undefined when there is none. */
 export function freshBundle(root: string): string | undefined {
-  const manifest = readManifest(root);
-  if (manifest === undefined || manifest.node !== process.version) return undefined;
   try {
-    if (!manifest.inputs.every((input) => isAsItWas(root, input))) return undefined;
+    const { folder, node, inputs }: Manifest = JSON.parse(readFileSync(manifestFile(root), 'utf8'));
+    if (node !== process.version || !inputs.every((input) => isAsItWas(root, input))) return undefined;
+    const bundle = join(root, BUNDLES, folder);
     // Packages are found from where the files really are: not when node_modules is a link to another checkout's.
-    return realpathSync(join(root, BUNDLES)) === join(root, BUNDLES) ? join(root, BUNDLES, manifest.folder) : undefined;
+    return realpathSync(bundle) === bundle ? bundle : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** `now` in ms: taken before the file is read for anything else. */
-export function inputAsItIs(root: string, path: string, now: number): Input {
+/** The file, and the very bytes that it is described by. `now` in ms: taken before. */
+export function inputAsItIs(root: string, path: string, now: number): { readonly input: Input; readonly bytes: Buffer } {
   const { state, changed } = stateOf(join(root, path));
-  return [path, now - changed < TOO_YOUNG ? '' : state, contentOf(join(root, path))];
+  const bytes = readFileSync(join(root, path));
+  return { input: [path, now - changed < TOO_YOUNG ? '' : state, hash('sha256', bytes)], bytes };
 }
 
 export function manifestFile(root: string): string {
   return join(root, MANIFEST);
 }
 
-function readManifest(root: string): Manifest | undefined {
-  try {
-    return JSON.parse(readFileSync(manifestFile(root), 'utf8'));
-  } catch {
-    return undefined;
-  }
-}
-
 function isAsItWas(root: string, [path, state, content]: Input): boolean {
   const file = join(root, path);
-  return stateOf(file).state === state || contentOf(file) === content;
+  return stateOf(file).state === state || hash('sha256', readFileSync(file)) === content;
 }
 
 function stateOf(file: string): { readonly state: string; readonly changed: number } {
   const { size, mtimeMs, ctimeMs, ino } = statSync(file);
   return { state: `${size} ${mtimeMs} ${ctimeMs} ${ino}`, changed: Math.max(mtimeMs, ctimeMs) };
-}
-
-function contentOf(file: string): string {
-  return hash('sha256', readFileSync(file));
 }

@@ -5,7 +5,10 @@ import { cp, mkdir, mkdtemp, realpath, rename, rm, symlink, utimes, writeFile } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { build, type Plugin } from 'esbuild';
+import { noteInputs } from '../../../src/bundle/inputs.ts';
 import { BUNDLES, freshBundle, inputAsItIs, type Manifest, manifestFile } from '../../../src/bundle/manifest.ts';
+import { outlived } from '../../../src/bundle/outlived.ts';
 
 const LONG_AGO = new Date('2020-01-01');
 const LATER = 3_000_000_000_000;
@@ -20,13 +23,17 @@ async function withBundled(
     await mkdir(join(root, BUNDLES, 'made'), { recursive: true });
     for (const name of ['one', 'two']) await writeFile(join(root, `src/${name}.ts`), `export const ${name} = 1;\n`);
     await utimes(join(root, 'src/one.ts'), LONG_AGO, LONG_AGO);
-    const inputs = ['src/one.ts', 'src/two.ts'].map((path) => inputAsItIs(root, path, now));
-    const manifest: Manifest = { folder: 'made', node, inputs };
-    await writeFile(manifestFile(root), JSON.stringify(manifest));
+    const inputs = ['src/one.ts', 'src/two.ts'].map((path) => inputAsItIs(root, path, now).input);
+    await writeManifest(root, inputs, node);
     await use(root, join(root, BUNDLES, 'made'));
   } finally {
     await rm(root, { recursive: true });
   }
+}
+
+function writeManifest(root: string, inputs: Manifest['inputs'], node = process.version): Promise<void> {
+  const manifest: Manifest = { folder: 'made', node, inputs };
+  return writeFile(manifestFile(root), JSON.stringify(manifest));
 }
 
 for (const [files, now] of [
@@ -53,6 +60,34 @@ test('a bundle of a file that is gone, or was replaced by another, is not used',
     assert.equal(freshBundle(root), undefined);
   }));
 
+test('a bundle during whose making a file that it had read was edited is not used', () =>
+  withBundled(async (root) => {
+    const [first, edited] = ["import './two.ts';\n", "import './two.ts'; // mended\n"];
+    await writeFile(join(root, 'src/one.ts'), first);
+    const { plugin, found } = noteInputs(root, 0);
+    // Asked once the first file has been read.
+    const editing: Plugin = {
+      name: 'editing',
+      setup: ({ onResolve }) =>
+        onResolve({ filter: /two/ }, async () => {
+          await writeFile(join(root, 'src/one.ts'), edited);
+          return undefined;
+        }),
+    };
+    await build({ absWorkingDir: root, entryPoints: ['src/one.ts'], bundle: true, write: false, plugins: [editing, plugin] });
+    await writeManifest(root, [...found.values()]);
+    assert.deepEqual([...found.keys()], ['src/one.ts', 'src/two.ts']);
+    assert.equal(freshBundle(root), undefined);
+    await writeFile(join(root, 'src/one.ts'), first);
+    assert.ok(freshBundle(root));
+  }));
+
+test('a bundle that was cleared away is not used, although its manifest is there', () =>
+  withBundled(async (root, bundle) => {
+    await rm(bundle, { recursive: true });
+    assert.equal(freshBundle(root), undefined);
+  }));
+
 test('a bundle comes along when the checkout is copied, and is not used through a link from another one', () =>
   withBundled(async (root) => {
     const [copy, linked] = [`${root}-copy`, `${root}-linked`];
@@ -67,11 +102,32 @@ test('a bundle comes along when the checkout is copied, and is not used through 
     }
   }));
 
+test('what a service may run from outlives what an editing hand leaves: a month after it was replaced, not after it was made', () => {
+  const hour = 3_600_000;
+  const now = 10_000 * hour;
+  // One for each of the last ten minutes, and before them one that was the current one for a year.
+  const edits = Array.from({ length: 10 }, (_, i) => ({ path: `edit ${i}`, since: now - i * 60_000 }));
+  const year = { path: 'year', since: now - 9000 * hour };
+  const bundles = [year, ...edits];
+  assert.deepEqual(outlived(bundles, now), []);
+  const youngest = edits.slice(0, 4).map(({ path }) => path);
+  const brief = edits.slice(4).map(({ path }) => path);
+  assert.deepEqual(outlived(bundles, now + 25 * hour), brief);
+  assert.deepEqual(outlived(bundles, now + 29 * 24 * hour), brief);
+  assert.deepEqual(outlived(bundles, now + 31 * 24 * hour), [...brief, 'year']);
+  assert.deepEqual(
+    youngest.filter((path) => outlived(bundles, now + 9999 * hour).includes(path)),
+    [],
+  );
+});
+
 test('a bundle for another Node is not used', () =>
   withBundled(async (root) => assert.equal(freshBundle(root), undefined), { node: 'v1.0.0' }));
 
 test('a manifest that cannot be read is none', () =>
   withBundled(async (root) => {
-    await writeFile(manifestFile(root), '{"folder":"ma');
-    assert.equal(freshBundle(root), undefined);
+    for (const text of ['{"folder":"ma', 'null', '{}']) {
+      await writeFile(manifestFile(root), text);
+      assert.equal(freshBundle(root), undefined, text);
+    }
   }));
