@@ -124,6 +124,13 @@ test('it runs through a chain of symbolic links and by its name on the path', ()
     );
   }));
 
+test('a shell that is given it by its bare name finds the checkout, not something at the root of the machine', () =>
+  withCheckout(async ({ run, folder }) => {
+    const { status, stdout, stderr } = await run(['strongroom', 'x'], { as: '/bin/sh', cwd: folder });
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout, `${folder}|${folder}/src/bundle/launch.ts|x|green|`);
+  }));
+
 test('without npm it says what to install', () =>
   withCheckout(async ({ run, folder }) => {
     const tools = resolve(folder, '../few');
