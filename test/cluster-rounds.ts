@@ -101,6 +101,8 @@ export interface Report {
 }
 
 const DUE_KEYS = 4;
+/** Rounds after which other keys fall due: a key has a hundred versions at most. */
+const ERA = 90;
 /** Milliseconds after which a round that is not over is one that never will be. */
 const ROUND_WITHIN = 180_000;
 
@@ -185,7 +187,8 @@ export function isGood({ wrong, unexplained, twice, stale }: Round): boolean {
 /** `doing` is told what it is at, for whoever looks into one that does not end. */
 async function oneRound(yard: Yard, load: Load, random: Random, fault: Fault, number: number, doing: (what: string) => void) {
   doing('before the fault');
-  await fallDue(yard);
+  if (eraOf(number) !== eraOf(number - 1)) await makeDueKeys(yard, load, eraOf(number));
+  await fallDue(yard, eraOf(number));
   let trouble: string | undefined | void;
   const stop = pause(300 + random.below(700)).then(async () => {
     doing('while it went wrong');
@@ -204,31 +207,48 @@ async function oneRound(yard: Yard, load: Load, random: Random, fault: Fault, nu
   return { fault, ...gap, ...found, allTwice: await doneTwice(yard, number) };
 }
 
-/** Keys that are rotated by themselves, and a backup that is made by itself. */
+/** Of the keys that fall due in a round, which is 1 for the first. */
+function eraOf(round: number): number {
+  return Math.floor((round - 1) / ERA);
+}
+
+/** A backup that is made by itself. */
 async function openDue({ connection, nodes, backups }: Yard, { hsm }: Load): Promise<void> {
   const host = nodes[0]?.host ?? '';
-  const good = async (...asked: Parameters<Load['hsm']>): Promise<void> => {
-    const { status, text } = await hsm(...asked);
-    assert.ok(status < 300, text);
-  };
   const roleDefinitionId = `Microsoft.KeyVault/providers/Microsoft.Authorization/roleDefinitions/${BACKUP_USER}`;
   const properties = { roleDefinitionId, principalId: connection.servicePrincipal.objectId };
-  await good(host, 'PUT', `/providers/Microsoft.Authorization/roleAssignments/${crypto.randomUUID()}`, { properties });
-  await good(host, 'PUT', '/strongroom/backupschedule', { storageResourceUri: pathToFileURL(backups).href, everyHours: 24, keep: 3 });
+  answered(await hsm(host, 'PUT', `/providers/Microsoft.Authorization/roleAssignments/${crypto.randomUUID()}`, { properties }));
+  const schedule = { storageResourceUri: pathToFileURL(backups).href, everyHours: 24, keep: 3 };
+  answered(await hsm(host, 'PUT', '/strongroom/backupschedule', schedule));
+}
+
+/** Keys that are rotated by themselves. */
+async function makeDueKeys({ nodes }: Yard, { hsm }: Load, era: number): Promise<void> {
+  const host = nodes[0]?.host ?? '';
+  const lifetimeActions = [{ trigger: { timeAfterCreate: 'P30D' }, action: { type: 'Rotate' } }];
   for (let i = 0; i < DUE_KEYS; i += 1) {
-    await good(host, 'POST', `/keys/due-${i}/create`, { kty: 'EC-HSM' });
-    const lifetimeActions = [{ trigger: { timeAfterCreate: 'P30D' }, action: { type: 'Rotate' } }];
-    await good(host, 'PUT', `/keys/due-${i}/rotationpolicy`, { lifetimeActions });
+    answered(await hsm(host, 'POST', `/keys/due-${era}-${i}/create`, { kty: 'EC-HSM' }));
+    answered(await hsm(host, 'PUT', `/keys/due-${era}-${i}/rotationpolicy`, { lifetimeActions }));
   }
 }
 
-async function fallDue({ sql }: Yard): Promise<void> {
-  await sql('update rotation_policies set due_at = 1');
+function answered({ status, text }: Awaited<ReturnType<Load['hsm']>>): void {
+  assert.ok(status < 300, text);
+}
+
+async function fallDue({ sql }: Yard, era: number): Promise<void> {
+  await sql(`update rotation_policies set due_at = 1 where name_key like 'due-${era}-%'`);
   await sql('update backup_schedules set next_at = 1');
 }
 
-const VERSIONS = `select name_key, count(*)::int as count from key_versions where name_key like 'due-%' group by name_key`;
+/** Of all eras together. */
+const VERSIONS = `select split_part(name_key, '-', 3) as key, count(*)::int as count from key_versions where name_key like 'due-%' group by 1`;
 const BACKUPS = `select count(*)::int as count, count(*) filter (where status <> 'InProgress')::int as ended from backup_jobs where scheduled = 1`;
+
+/** Each key's first version is none. */
+function rotationsIn(versions: unknown, rounds: number): number {
+  return Number(versions) - (eraOf(rounds) + 1);
+}
 
 /** Waits until everything that fell due so far was done. */
 async function allDone({ sql }: Yard, rounds: number): Promise<void> {
@@ -236,7 +256,7 @@ async function allDone({ sql }: Yard, rounds: number): Promise<void> {
     const versions = await sql(VERSIONS);
     const [backups] = await sql(BACKUPS);
     // The first of the backups was due when the schedule was set.
-    const isDone = versions.every(({ count }) => Number(count) > rounds) && Number(backups?.ended) >= rounds;
+    const isDone = versions.every(({ count }) => rotationsIn(count, rounds) >= rounds) && Number(backups?.ended) >= rounds;
     if (isDone && Number(backups?.ended) === Number(backups?.count)) return;
     await pause(100);
   }
@@ -245,7 +265,7 @@ async function allDone({ sql }: Yard, rounds: number): Promise<void> {
 async function doneTwice({ sql }: Yard, rounds: number): Promise<number> {
   const versions = await sql(VERSIONS);
   const [backups] = await sql(BACKUPS);
-  const rotations = versions.map(({ count }) => Number(count) - 1 - rounds);
+  const rotations = versions.map(({ count }) => rotationsIn(count, rounds) - rounds);
   // When the schedule was set a backup was due at once; whether it was made before the first round fell due is chance.
   const made = Math.max(0, Number(backups?.count) - rounds - 1);
   return [...rotations, made].filter((more) => more > 0).reduce((a, b) => a + b, 0);

@@ -152,8 +152,15 @@ test('what the service does by itself because it is due is recorded with the cha
   assert.equal(due('SecurityDomainActivate').PoolName, HSM);
   assert.equal((await house.hsm(HSM, 'POST', '/keys/Brief/create', { kty: 'EC-HSM' })).status, 200);
   assert.equal((await house.hsm(HSM, 'DELETE', '/keys/Brief')).status, 200);
-  house.advance(8 * 86_400_000);
-  while (due('KeyPurgeIfDue') === undefined) await new Promise((wake) => setTimeout(wake, 50));
+  // 64 bytes can be imported and not made, so it cannot be rotated.
+  const long = { kty: 'oct', k: Buffer.alloc(64, 3).toString('base64url') };
+  assert.equal((await house.hsm(HSM, 'PUT', '/keys/long', { key: long })).status, 200);
+  const policy = { lifetimeActions: [{ trigger: { timeAfterCreate: 'P28D' }, action: { type: 'Rotate' } }] };
+  assert.equal((await house.hsm(HSM, 'PUT', '/keys/long/rotationpolicy', policy)).status, 200);
+  house.advance(29 * 86_400_000);
+  for (const operation of ['KeyPurgeIfDue', 'KeyRotateIfDueFailed'])
+    while (due(operation) === undefined) await new Promise((wake) => setTimeout(wake, 50));
+  assert.equal(due('KeyRotateIfDueFailed').properties.key, 'long');
   const { properties, clientInfo, resultType } = due('KeyPurgeIfDue');
   assert.deepEqual(
     [properties.key, properties.scope, clientInfo, resultType],

@@ -73,16 +73,17 @@ export async function rotateDue(parts: HsmWriteParts): Promise<void> {
     } catch (error) {
       if (!(error instanceof Failure) || error.status >= 500) throw error;
       // The limit of versions, or a size that cannot be made: trying again would not help until somebody changes the policy.
-      await write((writer) =>
-        writer
+      await write(async (writer) => {
+        const { numUpdatedRows } = await writer
           .updateTable('rotation_policies')
           .set({ due_at: null })
           .where('hsm_id', '=', hsm_id)
           .where('name_key', '=', nameKey(name))
           // A policy that was set since has a moment of its own.
           .where('due_at', '<=', clock.now())
-          .execute(),
-      );
+          .executeTakeFirst();
+        if (numUpdatedRows > 0n) writer.note({ operation: 'KeyRotateIfDueFailed', hsm: hsm.name, key: name });
+      });
     }
   }
 }
