@@ -69,8 +69,9 @@ export function beginJoin(invited: Invited, node: string): { readonly hello: Hel
   return {
     hello,
     finish: (welcome) => {
-      const keys = agreed(invited, hello, welcome.key, own.privateKey, welcome.key);
-      if (keys === undefined || welcome.sealed.length !== ROOT_KEY_LENGTH + TAG_LENGTH) throw new Error("the answer is no member's");
+      const isComplete = welcome.sealed.length === ROOT_KEY_LENGTH + TAG_LENGTH;
+      const keys = isComplete ? agreed(invited, hello, welcome.key, own.privateKey, welcome.key) : undefined;
+      if (keys === undefined) throw new Error("the answer is no member's");
       try {
         const rootKey = openAes256Gcm(keys.sealing, {
           nonce: NONCE,

@@ -4,6 +4,7 @@
 // Rules of this file: a context serves one call (two calls at once on one context corrupt both); whatever is allocated is freed in a
 // `finally`; after a refused call the thread's error queue is emptied, or the next TLS read on this thread fails for an innocent client.
 
+import { endianness } from 'node:os';
 import * as koffi from 'koffi';
 import type { Digest } from './algorithms.ts';
 import type { Curve } from './types.ts';
@@ -26,6 +27,9 @@ function read(variable: Cell): bigint {
 
 const lib = koffi.load(null);
 const P = 'void *';
+
+// Addresses and numbers are written as such a machine has them.
+if (koffi.sizeof(P) !== 8 || endianness() !== 'LE') throw new Error('Strongroom runs on little-endian machines with 64 bits');
 
 // biome-ignore format: a table reads by its columns
 const openssl = {
@@ -110,7 +114,7 @@ const aes256Gcm = lib.func('EVP_aes_256_gcm', P, [])() as Pointer;
 const AEAD_SET_TAG = 0x11;
 const WHOLE_KEY_PAIR = 0x87;
 
-// openssl/params.h, openssl/core.h: what an OSSL_PARAM points to, and its layout where a pointer has 64 bits.
+// openssl/params.h, openssl/core.h: what an OSSL_PARAM points to, and how long one is.
 const FORMS = { number: 2, text: 4, octets: 5 } as const;
 const PARAMETER_LENGTH = 40;
 

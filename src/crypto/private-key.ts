@@ -54,8 +54,8 @@ export function writePrivateKey(key: NativeKey, kind: 'RSA' | Curve): Buffer {
     numbers.push(bytes);
     return bytes;
   };
+  const out = new BackwardDer(kind === 'RSA' ? 8 * (key.size + 8) + 64 : 4 * curveBytes[kind] + 64);
   try {
-    const out = new BackwardDer(kind === 'RSA' ? 8 * (key.size + 8) + 64 : 4 * curveBytes[kind] + 64);
     const text = out.end;
     if (kind === 'RSA') for (const name of RSA_NUMBERS.toReversed()) out.integer(number(name, key.size));
     else {
@@ -75,6 +75,9 @@ export function writePrivateKey(key: NativeKey, kind: 'RSA' | Curve): Buffer {
     out.integer(Buffer.of(0));
     out.close(SEQUENCE, text);
     return out.bytes;
+  } catch (failure) {
+    out.bytes.fill(0);
+    throw failure;
   } finally {
     for (const bytes of numbers) bytes.fill(0);
   }
@@ -83,8 +86,7 @@ export function writePrivateKey(key: NativeKey, kind: 'RSA' | Curve): Buffer {
 /** From the head of PrivateKeyInfo: SEQUENCE { INTEGER 0 or 1, AlgorithmIdentifier, … }, which must fill the bytes exactly. undefined: no key, or of another kind. */
 export function pkcs8Kind(der: Uint8Array): Kind | undefined {
   const [version, algorithm] = elementsOf(onlyContent(der, SEQUENCE) ?? NOTHING) ?? [];
-  if (version?.tag !== INTEGER || version.content.length !== 1 || (version.content[0] ?? 2) > 1 || algorithm === undefined)
-    return undefined;
+  if (algorithm === undefined || !(isNumber(version, 0) || isNumber(version, 1))) return undefined;
   for (const kind of KINDS) if (ALGORITHMS[kind].equals(algorithm.whole)) return kind;
   return undefined;
 }
@@ -99,7 +101,7 @@ export function isCurve(name: string | undefined): name is Curve {
 function partsOf(der: Uint8Array, kind: Kind): readonly KeyPart[] | undefined {
   const info = elementsOf(onlyContent(der, SEQUENCE) ?? NOTHING);
   const [version, , text] = info ?? [];
-  if (info?.length !== 3 || version?.content[0] !== 0 || text?.tag !== OCTET_STRING) return undefined;
+  if (info?.length !== 3 || !isNumber(version, 0) || text?.tag !== OCTET_STRING) return undefined;
   if (kind === 'RSA') return rsaParts(text.content);
   if (isCurve(kind)) return ecParts(text.content, kind);
   const seed = onlyContent(text.content, SEED);
@@ -108,11 +110,11 @@ function partsOf(der: Uint8Array, kind: Kind): readonly KeyPart[] | undefined {
 
 function rsaParts(text: Uint8Array): readonly KeyPart[] | undefined {
   const [version, ...numbers] = elementsOf(onlyContent(text, SEQUENCE) ?? NOTHING) ?? [];
-  if (version?.content[0] !== 0 || numbers.length !== RSA_NUMBERS.length || ![version, ...numbers].every(isPositive)) return undefined;
+  if (!isNumber(version, 0) || numbers.length !== RSA_NUMBERS.length || !numbers.every(isPositive)) return undefined;
   return RSA_NUMBERS.map((name, i) => ({ name, form: 'number', bytes: numbers[i]?.content ?? NOTHING }));
 }
 
-/** An integer that DER writes in no other way, and neither negative nor so long that it were none of ours. */
+/** An integer that is not negative, as DER writes it and in no other way. */
 function isPositive({ tag, content: [first = 0x80, second = 0x80], content }: Element): boolean {
   return tag === INTEGER && first < 0x80 && (content.length === 1 || first !== 0 || second >= 0x80);
 }
@@ -120,7 +122,7 @@ function isPositive({ tag, content: [first = 0x80, second = 0x80], content }: El
 function ecParts(text: Uint8Array, curve: Curve): readonly KeyPart[] | undefined {
   const elements = elementsOf(onlyContent(text, SEQUENCE) ?? NOTHING);
   const [version, scalar, outer] = elements ?? [];
-  if (elements?.length !== 3 || version?.tag !== INTEGER || version.content.length !== 1 || version.content[0] !== 1) return undefined;
+  if (elements?.length !== 3 || !isNumber(version, 1)) return undefined;
   const bits = outer?.tag === PUBLIC_POINT ? onlyContent(outer.content, BIT_STRING) : undefined;
   const width = curveBytes[curve];
   if (scalar?.tag !== OCTET_STRING || scalar.content.length !== width || bits?.length !== 2 + 2 * width) return undefined;
@@ -130,6 +132,11 @@ function ecParts(text: Uint8Array, curve: Curve): readonly KeyPart[] | undefined
     { name: 'priv', form: 'number', bytes: scalar.content },
     { name: 'pub', form: 'octets', bytes: bits.subarray(1) },
   ];
+}
+
+/** Whether it is this integer, below 128. */
+function isNumber(element: Element | undefined, number: number): boolean {
+  return element?.tag === INTEGER && element.content.length === 1 && element.content[0] === number;
 }
 
 interface Element {

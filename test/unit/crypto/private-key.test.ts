@@ -5,6 +5,7 @@ import { createHash, type KeyObject, verify } from 'node:crypto';
 import { test } from 'node:test';
 import { ecSign, hasPendingErrors, type NativeKey, rsaSign } from '../../../src/crypto/openssl.ts';
 import { pkcs8Kind, readOurWriting, readPrivateKey, writePrivateKey } from '../../../src/crypto/private-key.ts';
+import { integer, OBJECT_IDS, octets, sequence } from './der.ts';
 import { curves, ecPair, rsaPair } from './safe.ts';
 
 const inDer = (key: KeyObject): Buffer => key.export({ type: 'pkcs8', format: 'der' });
@@ -77,6 +78,19 @@ test('a key that others wrote in another way is read all the same, and written i
   }
   const rsa = rsaPair(2048);
   using(readPrivateKey(rsa.privateKey.export({ type: 'pkcs1', format: 'der' })), (key) => assert.ok(signsFor(key, rsa)));
+});
+
+test('an RSA key of another version than the first is not read as ours', () => {
+  const rsa = inDer(rsaPair(2048).privateKey);
+  const inner = rsa.subarray(26);
+  // RSAPrivateKey: SEQUENCE, length in two bytes, version, the rest.
+  const rest = inner.subarray(7);
+  assert.deepEqual(inner.subarray(4, 7), integer(0n));
+  const withVersion = (version: bigint) =>
+    sequence(integer(0n), sequence(OBJECT_IDS.rsaEncryption, Buffer.of(5, 0)), octets(sequence(integer(version), rest)));
+  assert.deepEqual(withVersion(0n), rsa);
+  for (const version of [1n, 2n, 128n]) assert.equal(readOurWriting(withVersion(version)), undefined);
+  assert.equal(hasPendingErrors(), false);
 });
 
 test('what is cut off, has something behind it, or a point that is not on its curve is no key', () => {

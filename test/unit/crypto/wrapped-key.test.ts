@@ -225,6 +225,11 @@ test('a wrapped key that the service would not take as a JSON Web Key is refused
     const plain = sequence(integer(0n), sequence(OBJECT_IDS.rsaEncryption, der(0x05)), octets(key));
     isBadParameter(() => bringIn(wrappedByNode(plain), { kty: 'RSA' }), /^The key is not one RSA key$/);
   }
+  // A prime of 16 KB: whoever asked whether it is one would be busy for hours.
+  const [n = '', e = '', d = '', q = ''] = [numbers.n, numbers.e, numbers.d, numbers.q];
+  const key = sequence(integer(0n), ...[n, e, d].map(number), integer(2n ** 132_049n - 1n), ...[q, d, d, d].map(number));
+  const plain = sequence(integer(0n), sequence(OBJECT_IDS.rsaEncryption, der(0x05)), octets(key));
+  isBadParameter(() => bringIn(wrappedByNode(plain), { kty: 'RSA' }), /^The key is not one RSA key$/);
   const [one, two] = [ecPair('P-256').privateKey, ecPair('P-256').privateKey];
   const mixed = Buffer.concat([pkcs8(one).subarray(0, -65), pkcs8(two).subarray(-65)]);
   isBadParameter(() => bringIn(wrappedByNode(mixed), { kty: 'EC' }), /^The key is not one EC key on curve P-256$/);
