@@ -32,6 +32,8 @@ export function printedSecret({ program, args, called, longest }: SecretProgram)
     };
     const late = setTimeout(() => {
       kill();
+      // Whatever has left the group may still hold the other end.
+      child.stdout.destroy();
       failed(new Error(`${called} took longer than ${WITHIN / 1000} seconds and was ended`));
     }, WITHIN);
     child.stdout.on('data', (piece: Buffer) => {

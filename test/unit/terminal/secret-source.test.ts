@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mock, type TestContext, test } from 'node:test';
@@ -79,6 +79,25 @@ test('a command that does not end is ended, with everything that it started', as
   const listed = spawn('sh', ['-c', `while kill -0 -"$(cat '${folder}/pid')" 2>/dev/null; do sleep 0.05; done; echo gone`]);
   const [said] = await once(listed.stdout, 'data');
   assert.equal(String(said), 'gone\n');
+});
+
+test('what a command has started in a session of its own, and that keeps its stdout open, is not waited for', async (t) => {
+  const folder = await temporary(t);
+  const pipes = () => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
+  const before = pipes();
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => mock.timers.reset());
+  const asked = readSecret({
+    kind: 'command',
+    line: `setsid sh -c 'echo $$ > "$0/pid.new" && mv "$0/pid.new" "$0/pid"; exec sleep 600' '${folder}' & wait`,
+  });
+  while (!existsSync(join(folder, 'pid'))) await new Promise(setImmediate);
+  const escaped = Number(await readFile(join(folder, 'pid'), 'ascii'));
+  t.after(() => process.kill(escaped, 'SIGKILL'));
+  mock.timers.tick(30_000);
+  await assert.rejects(asked, /took longer than 30 seconds and was ended/);
+  while (pipes() > before) await new Promise(setImmediate);
+  process.kill(escaped, 0);
 });
 
 test('of stdin each secret is one line', async () => {
