@@ -70,9 +70,9 @@ async function create({ config, lock, from }: Given): Promise<number> {
   const passphrase = lock === true ? await newPassphrase(from) : undefined;
   const { mkdir } = await import('node:fs/promises');
   await mkdir(config.dataFolder, { recursive: true, mode: 0o700 });
-  const { id } = await openRootKeyFile(config.rootKeyFile, { mayCreate: true, passphrase });
-  passphrase?.fill(0);
-  print(`root key ${id}, ${lock === true ? 'locked' : 'in the clear'}, in ${config.rootKeyFile}`);
+  const file = await openRootKeyFile(config.rootKeyFile, { mayCreate: true, passphrase }).finally(() => passphrase?.fill(0));
+  if (file.kind === 'open') file.key.fill(0);
+  print(`root key ${file.id}, ${lock === true ? 'locked' : 'in the clear'}, in ${config.rootKeyFile}`);
   return 0;
 }
 

@@ -102,9 +102,11 @@ function whereOf({ rootKeyFile, rootKeyCommand }: Place): string {
 }
 
 function unlocked(place: Place): Error {
-  return new Error(
-    `the root key ${whereOf(place)} is in the clear, although --root-key-passphrase was given; lock it with: ./strongroom root-key rotate --lock`,
-  );
+  const mended =
+    place.rootKeyCommand === undefined
+      ? 'lock it with: ./strongroom root-key rotate --lock'
+      : 'leave that out, or have it print a locked one';
+  return new Error(`the root key ${whereOf(place)} is in the clear, although --root-key-passphrase was given; ${mended}`);
 }
 
 /** The same for a command of the operator's, who is asked for the passphrase where nothing says it. */

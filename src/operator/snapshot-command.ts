@@ -73,7 +73,9 @@ export async function runSnapshot(args: readonly string[], program: string): Pro
 }
 
 async function take(target: string, { config, from, withRootKey }: Given, program: string): Promise<number> {
-  const { dataFolder, rootKeyFile, store } = config;
+  const { dataFolder, rootKeyFile, rootKeyCommand, store } = config;
+  if (withRootKey && rootKeyCommand !== undefined)
+    throw new UsageError('--with-root-key: the root key comes from a command, and is in no file that could be copied');
   if (store.engine !== 'embedded')
     throw new UsageError(
       'a snapshot is of a data folder with its database in it; copy a database on a server with its own means (docs/cluster.md)',
@@ -107,10 +109,11 @@ async function take(target: string, { config, from, withRootKey }: Given, progra
     marks,
   });
   print(summary(target, manifest));
+  const kept = rootKeyCommand === undefined ? `keep a copy of '${rootKeyFile}' in another place` : 'keep what the command prints it from';
   say(
     withRootKey
       ? 'the root key is in it: whoever has this folder has every key'
-      : `the root key is not in it, and without it nobody can use it: keep a copy of '${rootKeyFile}' in another place`,
+      : `the root key is not in it, and without it nobody can use it: ${kept}`,
   );
   return 0;
 }

@@ -107,8 +107,23 @@ suite('a root key that a command prints', () => {
       assert.equal(stderr.includes(key), false, line);
     }
     assert.equal(existsSync(join(place, 'shell')), false);
+    assert.match(
+      (await start(`/bin/cat ${kept}`, '--root-key-passphrase', `file:${kept}`)).stderr,
+      /that the command printed is in the clear, although --root-key-passphrase was given; leave that out/,
+    );
     assert.match((await start('/bin/true', '--root-key', kept)).stderr, /--root-key-command and --root-key: .* leave one of them out/);
     assert.match((await start('/bin/true', '--join', '-')).stderr, /--root-key-command and --join: |--join/);
+  });
+
+  test('is in no snapshot, which says to keep what prints it', async () => {
+    const environment = { ...process.env, STRONGROOM_ROOT_KEY_COMMAND: `/bin/cat ${kept}` };
+    const snapshot = (...words: string[]) => run([...CLI, 'snapshot', ...words, '--data', data], place, environment);
+    const taken = await snapshot(join(place, 'snapshot'));
+    assert.equal(taken.status, 0, taken.stderr);
+    assert.match(taken.stderr, /the root key is not in it, .*: keep what the command prints it from/);
+    const refused = await snapshot(join(place, 'other snapshot'), '--with-root-key');
+    assert.equal(refused.status, 2, refused.stderr);
+    assert.match(refused.stderr, /--with-root-key: the root key comes from a command, and is in no file/);
   });
 
   test('a file that was left in the data folder is not passed over in silence', async () => {
