@@ -49,5 +49,5 @@ export function noIdentity(): Failure {
 }
 
 export function serviceEnded(what: string): Failure {
-  return jobFailure('ServiceRestarted', `The service ended while this was under way. ${what}`);
+  return jobFailure('ServiceRestarted', `The service ended, or its store went away, while this was under way. ${what}`);
 }
