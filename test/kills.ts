@@ -19,6 +19,7 @@ import { openSecurityDomain, readSecurityDomain } from '../src/crypto/security-d
 import { rewrap } from '../src/crypto/security-domain/offline.ts';
 import { acceptDatabase } from '../src/operator/anchor.ts';
 import { tellService } from '../src/operator/control-file.ts';
+import { verifySnapshot } from '../src/operator/snapshot.ts';
 import { databaseFile } from '../src/store/embedded.ts';
 import { MIGRATIONS, migrate, SCHEMA } from '../src/store/migrate.ts';
 import { openWriter } from '../src/store/sqlite.ts';
@@ -207,6 +208,62 @@ async function backup(yard: Yard, moment: number): Promise<Found> {
   return made.length === 2 ? 'done' : 'not done';
 }
 
+/**
+ * The service is killed under a snapshot, and then both at once: each leaves a snapshot that is whole, or none and, where the command went on, nothing of one.
+ * The moment is counted from when the snapshot's folder is there.
+ */
+async function snapshot(yard: Yard, moment: number): Promise<Found> {
+  const place = await mkdtemp(join(tmpdir(), 'strongroom-kills-snapshot-'));
+  try {
+    const alone = join(place, 'alone');
+    const goingOn = await beganSnapshot(yard.folder, alone);
+    await yard.killUnder(goingOn.ended, moment);
+    const status = await goingOn.ended;
+    assert.equal(await isWholeSnapshot(yard, alone), status === 0);
+    if (status !== 0) assert.ok(!existsSync(alone), 'the command left something of a snapshot that it could not finish');
+
+    const both = join(place, 'both');
+    const killed = await beganSnapshot(yard.folder, both);
+    const dead = pause(moment).then(() => killed.kill());
+    await yard.killUnder(dead, moment);
+    await isWholeSnapshot(yard, both);
+
+    const next = await beganSnapshot(yard.folder, join(place, 'next'));
+    assert.equal(await next.ended, 0);
+    assert.ok(await isWholeSnapshot(yard, join(place, 'next')));
+    await signs(yard, FIRST);
+    return status === 0 ? 'done' : 'not done';
+  } finally {
+    await rm(place, { recursive: true });
+  }
+}
+
+/** A command that takes a snapshot and has made its folder. */
+async function beganSnapshot(data: string, target: string): Promise<{ readonly ended: Promise<number | null>; kill(): Promise<unknown> }> {
+  const child = spawn(process.execPath, [program, 'snapshot', target, '--data', data], { stdio: 'ignore' });
+  const ended = once(child, 'exit').then(([status]: (number | null)[]) => status ?? null);
+  while (!existsSync(target) && child.exitCode === null) await pause(1);
+  return {
+    ended,
+    kill: () => {
+      child.kill('SIGKILL');
+      return ended;
+    },
+  };
+}
+
+/** Whether it is one that can be relied on; throws when it says that it is and is not. */
+async function isWholeSnapshot({ folder }: Yard, target: string): Promise<boolean> {
+  if (!existsSync(join(target, 'manifest.json'))) return false;
+  const file = await openRootKeyFile(join(folder, 'root.key'), { mayCreate: false });
+  const rootKeys = RootKeys.of(file.kind === 'open' ? file.key : assert.fail('the root key is locked'));
+  try {
+    return (await verifySnapshot(target, rootKeys)).isMarked;
+  } finally {
+    rootKeys.close();
+  }
+}
+
 /** All keys are as they were in the backup, or all as they were before the restore. */
 async function restore(yard: Yard, moment: number): Promise<Found> {
   for (const key of keys()) await must(yard.client.hsm(FIRST, 'PATCH', `/keys/${key}`, { tags: { mark: 'changed' } }));
@@ -292,6 +349,7 @@ export const KILLS = {
   'root-key': { kill: rootKey, within: 60 },
   backup: { kill: backup, within: 250 },
   restore: { kill: restore, within: 250 },
+  snapshot: { kill: snapshot, within: 120 },
   migration: { kill: migration, within: 2500 },
   'first-start': { kill: firstStart, within: 2500 },
 } as const satisfies Readonly<Record<string, { readonly kill: Kill; readonly within: number }>>;
