@@ -1,6 +1,7 @@
 // `./strongroom audit verify` and `show`: the record read offline, of a data folder or of files that were taken away from it. No service is asked, and
 // none has to run. Exit status 0 when everything is as it was written, 1 when it is not.
 
+import type { KeyObject } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -129,8 +130,20 @@ async function openData({ dataFolder, store }: StorePlace): Promise<OpenReader &
 }
 
 async function keysFor({ key }: Options, store: Reader | undefined, files: readonly string[]): Promise<Keys> {
-  if (key !== undefined) return keysIn(await Promise.all(key.map((file) => readFile(file, 'utf8'))));
+  if (key !== undefined) return new Map((await Promise.all(key.map(keyIn))).flat());
   return store === undefined ? keysBeside(files) : keysOf(store);
+}
+
+/** The one key of a file that the operator named. */
+async function keyIn(file: string): Promise<readonly (readonly [string, KeyObject])[]> {
+  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new UsageError(`cannot read '${file}': ${cause.code === 'ENOENT' ? 'there is no such file' : (cause.code ?? cause.message)}`);
+  });
+  try {
+    return [...keysIn([text])];
+  } catch {
+    throw new UsageError(`'${file}' is no public key in PEM`);
+  }
 }
 
 async function verify({ chains, keys, store, options }: Asked, print: Write): Promise<number> {
@@ -193,7 +206,7 @@ function expectedOf(chain: string, texts: readonly string[]): ReadonlyMap<number
 }
 
 function reportOf({ chain, problems, notes, segments, events, sequence, hash }: Verdict): string {
-  const wrong = problems.map(({ file, line, what }) => `${file}${line === 0 ? '' : ` line ${line}`}: ${what}\n`);
+  const wrong = problems.map(({ file, line, what }) => `${withoutControls(`${file}${line === 0 ? '' : ` line ${line}`}: ${what}`)}\n`);
   const said = notes.map((note) => `note: ${note}\n`);
   const count = `${events} records in ${segments} segments, the last is ${sequence}=${hash}`;
   const places = problems.length === 1 ? '1 place' : `${problems.length} places`;
@@ -223,7 +236,8 @@ async function show({ chains, keys, options }: Asked, print: Write, say: Write):
       mayBeOpen: true,
       fromTheBeginning: false,
       entry: ({ kind, seq, body }) => {
-        if (kind === 'event') print(options.json === true ? `${body}\n` : lineOf(seq, body));
+        if (kind !== 'event') return;
+        print(options.json === true ? `${withoutControls(body, escaped)}\n` : `${withoutControls(lineOf(seq, body))}\n`);
       },
     });
     if (problems.length > 0) say(`${chain} is not as it was written: ./strongroom audit verify says where\n`);
@@ -234,7 +248,7 @@ async function show({ chains, keys, options }: Asked, print: Write, say: Write):
 
 function lineOf(seq: number, body: string): string {
   const event = v.safeParse(Shown, JSON.parse(body));
-  if (!event.success) return `${seq} ${body}\n`;
+  if (!event.success) return `${seq} ${body}`;
   const { time, operationName, httpStatusCode, resultDescription, callerIpAddress, PoolName, properties } = event.output;
   const { decision, caller, scope } = properties;
   const words = [
@@ -251,6 +265,15 @@ function lineOf(seq: number, body: string): string {
     'from',
     callerIpAddress,
   ];
-  // What a client sent must not speak to the terminal.
-  return `${words.join(' ').replace(/[\p{Cc}\p{Cf}]/gu, '?')}\n`;
+  return words.join(' ');
+}
+
+/** What a client sent, or somebody wrote into the file, must not speak to the terminal. */
+function withoutControls(text: string, instead: (found: string) => string = () => '?'): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, instead);
+}
+
+/** The same text in JSON. */
+function escaped(found: string): string {
+  return Array.from({ length: found.length }, (_, i) => `\\u${found.charCodeAt(i).toString(16).padStart(4, '0')}`).join('');
 }

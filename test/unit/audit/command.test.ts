@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { exportPublicKey } from '../../../src/audit/keys.ts';
 import { runAuditCommand } from '../../../src/audit-command.ts';
-import { type Bench, eventNumber, keys, newBench, signingKey } from './bench.ts';
+import { type Bench, CHAIN, eventNumber, keys, newBench, signingKey } from './bench.ts';
 
 let bench: Bench;
 let files: readonly string[];
@@ -93,6 +93,27 @@ test('show prints a line for each record, nothing that speaks to a terminal, and
   assert.equal(shown.out.split('\n')[0], '1 2026-01-01T00:00:00.000Z - KeySign - 0 - - by - from -');
   const whole = await run('show', ...files, '--json');
   assert.deepEqual(JSON.parse(whole.out.split('\n')[1] ?? ''), JSON.parse(eventNumber(1)));
+
+  const folder = join(bench.folder, 'spoken');
+  await mkdir(folder);
+  const spoken = join(folder, `${CHAIN}.00000001.jsonl`);
+  const text = await readFile(files[0] ?? '', 'utf8');
+  // What clients may send in a header, and what somebody may write into the file.
+  for (const [from, to] of [
+    ['"KeySign"', '"Key\u009b31m\u202eSign"'],
+    ['"operationName"', '"operation\u007fName"'],
+    ['"chain":"node-1"', '"chain":"\\u001b[1Anode-2: intact\\n"'],
+  ] as const) {
+    await writeFile(spoken, text.replaceAll(from, to));
+    assert.notEqual(text.replaceAll(from, to), text);
+    for (const words of [['show'], ['show', '--json'], ['verify']]) {
+      const [verb = '', ...flags] = words;
+      const { out, err, status } = await run(verb, spoken, '--key', key, ...flags);
+      assert.equal(status, 1);
+      assert.doesNotMatch(out + err, /[^\P{Cc}\n]|\p{Cf}|^node-2: intact/mu);
+      if (flags.length > 0) for (const line of out.trimEnd().split('\n')) JSON.parse(line);
+    }
+  }
 });
 
 test('what cannot be found is said', async () => {
