@@ -6,6 +6,9 @@ import * as v from 'valibot';
 import { request } from '../core/node-http.ts';
 
 const ControlFile = v.object({ version: v.literal(1), pid: v.number(), socket: v.string() });
+const ControlText = v.pipe(v.string(), v.parseJson(), ControlFile);
+const AnswerText = v.pipe(v.string(), v.parseJson());
+const Refusal = v.object({ error: v.string() });
 
 /** No service runs on that data folder, as far as its note says. */
 export class NotRunning extends Error {
@@ -53,9 +56,11 @@ function told(socketPath: string, path: string, body: Uint8Array, dataFolder: st
       let text = '';
       response.setEncoding('utf8').on('data', (piece: string) => (text += piece));
       response.on('error', failed).on('end', () => {
-        const answer: unknown = JSON.parse(text);
-        if (response.statusCode === 200) return done(answer);
-        failed(new Error(typeof answer === 'object' && answer !== null && 'error' in answer ? String(answer.error) : text));
+        const answer = v.safeParse(AnswerText, text);
+        if (response.statusCode === 200 && answer.success) return done(answer.output);
+        failed(
+          new Error(v.is(Refusal, answer.output) ? answer.output.error : `what answers for '${dataFolder}' is no service of this program`),
+        );
       });
     });
     asked.on('error', (cause: NodeJS.ErrnoException) => {
@@ -73,7 +78,9 @@ async function socketOf(dataFolder: string): Promise<string> {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') throw notRunning(dataFolder);
     throw cause;
   }
-  return v.parse(ControlFile, JSON.parse(text)).socket;
+  const note = v.safeParse(ControlText, text);
+  if (!note.success) throw new Error(`'${controlFileIn(dataFolder)}' is not what a service writes; a start writes it anew`);
+  return note.output.socket;
 }
 
 function notRunning(dataFolder: string): NotRunning {

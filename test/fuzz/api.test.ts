@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type House, openHouse } from '../house.ts';
 import { activate, CRYPTO_OFFICER, CRYPTO_USER, grant } from '../wire/ready.ts';
-import { type Aim, managerAims, type Own, publishedAims, serviceAims, shoot, shotAt } from './api.ts';
+import { type Aim, managerAims, type Own, ownAims, publishedAims, serviceAims, shoot, shotAt } from './api.ts';
 import { isThere } from './described.ts';
 import { mutated } from './mutate.ts';
 import { randomFrom, SEED } from './random.ts';
@@ -90,10 +90,15 @@ test('nor is any that the published descriptions of the resource manager have', 
   await storm(managerAims(), ownOf(house.connection), [management, management, await house.token('user', 'hsm'), null]);
 });
 
-test('nor is any at an address of Graph, of the login, or of ours alone', async () => {
+test('nor is any at an address of Graph, of the login, or of the resource manager that our own tables have', async () => {
   const { connection } = house;
   const [management, graph] = [await house.token('user', 'management'), await house.token('user', 'graph')];
   await storm(serviceAims(connection), ownOf(connection), [graph, management, await house.token('user', 'hsm'), null]);
+});
+
+test('nor is any at an address of an HSM that is ours alone', async () => {
+  const token = await house.token('user', 'hsm');
+  await storm(ownAims(), undefined, [token, token, await house.token('application', 'hsm'), null]);
 });
 
 test('no token is believed that was altered in any way', async () => {

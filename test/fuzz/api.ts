@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { graphRows } from '../../src/graph/routes.ts';
+import { activeRows, earlyRows, restoringRows } from '../../src/hsm/routes.ts';
 import { identityRows } from '../../src/identity/routes.ts';
 import { armRows } from '../../src/management/routes.ts';
 import type { House } from '../house.ts';
@@ -37,6 +38,17 @@ export function managerAims(): readonly Aim[] {
 
 function aimAt({ body, ...one }: Described, at: Aim['at'], otherwise: Aim['body']): Aim {
   return { ...one, at, body: (random) => (body === undefined || random.oneIn(4) ? otherwise(random) : body(random)) };
+}
+
+/** The addresses of an HSM that are ours alone. */
+export function ownAims(): readonly Aim[] {
+  const schedule = { storageResourceUri: 'https://127.0.0.1/container', token: 'sv=x', everyHours: 24, keep: 3 };
+  return [...earlyRows, ...restoringRows, ...activeRows]
+    .filter(({ path }) => path.startsWith('/strongroom/'))
+    .map(({ method, path }) => ({
+      ...{ at: 'hsm' as const, method, path, version: '7.6', queries: OWN_QUERIES },
+      body: () => schedule,
+    }));
 }
 
 /** Every address of the resource manager, of Graph and of the login, from our own tables. */
@@ -139,6 +151,8 @@ const QUERIES = [
 
 const VALUES = ['1', '25', '-1', 'x', '', 'true', '%27', '2026-01-01', 'atScope()', 'displayName'];
 
+const OWN_QUERIES = ['startTime', 'endTime', 'principalId', 'operation', 'key', 'result', 'top', 'nodes', 'cursor', 'action', 'scope'];
+
 export interface Shot {
   readonly at: Aim['at'];
   readonly method: string;
@@ -200,6 +214,6 @@ export async function shoot(house: House, hsm: string, { at, method, path, heade
     if (undescribed !== undefined) return { status: Number(undescribed), text: '', json: {} };
     throw new Error(`${method} ${path} ${JSON.stringify(headers)} with ${body}: ${cause.message}`, { cause });
   });
-  if (got.status >= 500 && got.status !== 501) throw new Error(`${method} ${path} with ${body} was answered ${got.status}: ${got.text}`);
+  if (got.status >= 500) throw new Error(`${method} ${path} with ${body} was answered ${got.status}: ${got.text}`);
   return `${got.status} ${got.json.error?.code ?? ''}`;
 }

@@ -12,7 +12,7 @@ import { judgeTranscript, noted, signedTranscript } from '../../src/ceremony/tra
 import { readConnectionFile } from '../../src/connection-file.ts';
 import { Failure } from '../../src/core/failure.ts';
 import { parseStoreAddress } from '../../src/core/store-address.ts';
-import { readRootKeyFile } from '../../src/crypto/root-key.ts';
+import { keepRootKey, readRootKeyFile } from '../../src/crypto/root-key.ts';
 import { lockedText } from '../../src/crypto/root-key-lock.ts';
 import { thumbprint } from '../../src/crypto/security-domain/certificate.ts';
 import { openChunk, openManifest, writeBackup } from '../../src/hsm/backup/format.ts';
@@ -27,7 +27,7 @@ import { connection } from '../unit/entrance/connection.ts';
 import { custodianOf, makePair } from '../unit/security-domain/ceremony.ts';
 import { inAWord, type Target } from './hunt.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'strongroom-fuzz-'));
+export const folder = mkdtempSync(join(tmpdir(), 'strongroom-fuzz-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 
 /** The input as a file of this name, for parsers that want one. */
@@ -40,7 +40,7 @@ function asFile(name: string, input: Buffer): string {
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
 /** Runs it; an answer is what it returns, or an Error in words of ours. A TypeError, a RangeError or the like is none of ours. */
-async function inWords(run: () => unknown, kind: new (...given: never[]) => Error = Error): Promise<string> {
+export async function inWords(run: () => unknown, kind: new (...given: never[]) => Error = Error): Promise<string> {
   try {
     return `taken ${typeof (await run())}`;
   } catch (error) {
@@ -86,7 +86,8 @@ async function auditSegment(): Promise<Buffer> {
   }
 }
 
-const segment = await auditSegment();
+export const segment = await auditSegment();
+export const publicPem = [...keys.values()].map((key) => key.export({ type: 'spki', format: 'pem' })).join('');
 const pair = makePair('holder');
 
 function transcript(): string {
@@ -158,10 +159,9 @@ export const FILES: readonly Target[] = [
     name: 'root-key-file',
     seeds: async () => {
       const key = randomBytes(32);
-      return [
-        Buffer.from(`strongroom-root-key-1 ${key.toString('hex')} ${'0'.repeat(16)}\n`),
-        Buffer.from(await lockedText(key, Buffer.from('x'))),
-      ];
+      const made = join(folder, 'first.key');
+      await keepRootKey(made, key, undefined);
+      return [await readFile(made), Buffer.from(await lockedText(key, Buffer.from('x')))];
     },
     feed: (input) => inWords(() => readRootKeyFile(asFile('root.key', input))),
   },

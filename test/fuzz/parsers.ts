@@ -1,10 +1,13 @@
 // Every parser that faces the network or a file, by itself: it takes any bytes and either understands them or refuses them in its own words.
 
+import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { Failure } from '../../src/core/failure.ts';
 import { KeyFileError, openKeyFile } from '../../src/core/key-file.ts';
+import { type NativeKey, numberOf, readAnyPrivateKey } from '../../src/crypto/openssl.ts';
 import { readPkcs8 } from '../../src/crypto/pkcs8.ts';
 import { readPrivateJwk } from '../../src/crypto/private-jwk.ts';
+import { isCurve, pkcs8Kind, readOurWriting } from '../../src/crypto/private-key.ts';
 import { readCustodians } from '../../src/crypto/security-domain/certificate.ts';
 import { decodeDomain, exportSecurityDomain, recoverSecurityDomain } from '../../src/crypto/security-domain/content.ts';
 import { makeRestoreBlob, openSecurityDomain, readSecurityDomain } from '../../src/crypto/security-domain/file.ts';
@@ -20,6 +23,7 @@ import { certificateOf, custodianOf, jwk, makePair } from '../unit/security-doma
 import { ATTESTED } from './attested.ts';
 import { FILES } from './files.ts';
 import { inAWord, type Target } from './hunt.ts';
+import { MACHINE } from './machine.ts';
 import { NETWORK } from './network.ts';
 import { TOKENS } from './tokens.ts';
 import { WORDS } from './words.ts';
@@ -66,6 +70,32 @@ const ecKeys = {
 const ORIGIN = 'https://contoso.managedhsm.localhost:8443';
 const BYOK = { alg: 'dir', enc: 'CKM_RSA_AES_KEY_WRAP' };
 
+/** What our own reader takes, OpenSSL's takes as the same key. */
+function asOpensslReads(der: Buffer): string {
+  const kind = pkcs8Kind(der);
+  const ours = readOurWriting(der);
+  if (kind === undefined || ours === undefined) return `${kind} left to OpenSSL`;
+  const theirs = readAnyPrivateKey(der);
+  try {
+    assert.ok(theirs, 'OpenSSL reads it too');
+    for (const name of kind === 'RSA' ? ['n', 'e', 'd', 'rsa-factor1', 'rsa-factor2'] : isCurve(kind) ? ['priv', 'qx', 'qy'] : [])
+      assert.equal(numberIn(ours, name), numberIn(theirs, name), name);
+    return `${kind} taken`;
+  } finally {
+    ours.free();
+    theirs?.free();
+  }
+}
+
+/** In hexadecimal; a number that is longer than any of a key is no number of one. */
+function numberIn(key: NativeKey, name: string): string {
+  try {
+    return numberOf(key, name, 600).toString('hex');
+  } catch {
+    return 'none';
+  }
+}
+
 /** RFC 7292 section 4, with one key and no protection of any kind. */
 function pkcs12(pkcs8: Buffer): Buffer {
   const id = (hex: string): Buffer => der(0x06, Buffer.from(hex, 'hex'));
@@ -79,6 +109,7 @@ export const PARSERS: readonly Target[] = [
   ...TOKENS,
   ...WORDS,
   ...FILES,
+  ...MACHINE,
   ...NETWORK,
   {
     name: 'private-jwk',
@@ -95,6 +126,15 @@ export const PARSERS: readonly Target[] = [
     name: 'pkcs8',
     seeds: () => [keyPair.privateKey, ...Object.values(ecKeys)].map((key) => key.export({ type: 'pkcs8', format: 'der' })),
     feed: refusing(Failure, (input) => readPkcs8(input)?.material.kty ?? 'none'),
+  },
+  {
+    name: 'private-key-der',
+    seeds: () => [
+      ...[keyPair.privateKey, ...Object.values(ecKeys)].map((key) => key.export({ type: 'pkcs8', format: 'der' })),
+      keyPair.privateKey.export({ type: 'pkcs1', format: 'der' }),
+      generateKeyPairSync('ml-dsa-44').privateKey.export({ type: 'pkcs8', format: 'der' }),
+    ],
+    feed: asOpensslReads,
   },
   {
     name: 'byok-file',

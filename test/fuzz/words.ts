@@ -16,6 +16,8 @@ import { readPlain } from '../../src/door/plain-request.ts';
 import { readFilter as readGraphFilter } from '../../src/graph/filter.ts';
 import { readFilter as readRoleFilter } from '../../src/hsm/access/shapes.ts';
 import { folderIn, placeIn, StorageBody } from '../../src/hsm/backup/place.ts';
+import { startOf } from '../../src/hsm/keys/paging.ts';
+import { presentedClient } from '../../src/identity/clients.ts';
 import { checkedNetwork } from '../../src/management/managed-hsms/network.ts';
 import { HsmBody } from '../../src/management/managed-hsms/shapes.ts';
 import { inAWord, type Target } from './hunt.ts';
@@ -187,6 +189,29 @@ export const WORDS: readonly Target[] = [
       assert.deepEqual(read.value, JSON.parse(input.toString('utf8')));
       return 'taken';
     },
+  },
+  {
+    name: 'basic-authorization',
+    seeds: texts(
+      `Basic ${Buffer.from('id:a%2Bb%').toString('base64')}`,
+      `basic ${Buffer.from('a:b:c').toString('base64')}`,
+      'Basic =',
+      'Bearer x',
+    ),
+    feed: (input) => {
+      const { clientId, secret } = presentedClient({}, input.toString('latin1'));
+      assert.equal(clientId === undefined, secret === undefined);
+      return String(clientId === undefined);
+    },
+  },
+  {
+    name: 'page-position',
+    seeds: texts(Buffer.from('a-key').toString('base64url'), 'AA', '_-'),
+    feed: refusing((input) => {
+      const start = startOf({ maxresults: 25, $skiptoken: input.toString('utf8') });
+      assert.ok(start.length <= 256);
+      return 'taken';
+    }),
   },
   {
     name: 'form',
