@@ -83,9 +83,11 @@ function finished(test: EventData.TestPass, seen: Set<string>): void {
     return;
   }
   if (test.file !== undefined) seen.add(test.file);
-  if (test.details.type === 'suite') return;
   const reason = test.skip ?? test.todo;
-  if (reason === undefined || reason === false) count.passed += 1;
+  const isDone = reason === undefined || reason === false;
+  // Its tests are counted; those of a suite that is skipped are not even told of.
+  if (isDone && test.details.type === 'suite') return;
+  if (isDone) count.passed += 1;
   else skipped.push(`${placeOf(test)}: ${test.name}${typeof reason === 'string' ? ` (${reason})` : ''}`);
 }
 
