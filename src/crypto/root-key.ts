@@ -76,6 +76,11 @@ export async function readRootKeyFile(path: string): Promise<RootKeyFile | undef
   }
 }
 
+/** For whoever wanted to know which key it is, and not the key. */
+export function forgetKey(file: RootKeyFile | undefined): void {
+  if (file?.kind === 'open') file.key.fill(0);
+}
+
 /** What a program printed of a root key: the text of its file, with or without the line feed at its end. Undefined when it is anything else. */
 export function printedRootKey(printed: Uint8Array): RootKeyFile | undefined {
   if (printed.length >= LONGEST) return undefined;

@@ -9,7 +9,7 @@ import type { Config } from '../config.ts';
 import { toBase64url } from '../core/encoding.ts';
 import { request } from '../core/node-http.ts';
 import { beginJoin, type Joined } from '../crypto/join-exchange.ts';
-import { keepRootKey, readRootKeyFile } from '../crypto/root-key.ts';
+import { forgetKey, keepRootKey, readRootKeyFile } from '../crypto/root-key.ts';
 import { rootKeyId } from '../crypto/root-keys.ts';
 import { JOIN_PATH } from '../door/join-port.ts';
 import { peekMeta } from '../store/open.ts';
@@ -36,7 +36,7 @@ export async function joinService(
   delete process.env.STRONGROOM_INVITATION;
   const present = await readRootKeyFile(rootKeyFile);
   if (present !== undefined) {
-    if (present.kind === 'open') present.key.fill(0);
+    forgetKey(present);
     log.warn({ rootKeyFile }, 'the root key is there already, and the invitation was not used');
     return;
   }

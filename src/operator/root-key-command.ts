@@ -3,7 +3,7 @@
 import { type Config, readConfig } from '../config.ts';
 import { Versions } from '../core/coherence.ts';
 import { openCryptoModule } from '../crypto/openssl-module.ts';
-import { openRootKeyFile, readRootKeyFile } from '../crypto/root-key.ts';
+import { forgetKey, openRootKeyFile, readRootKeyFile } from '../crypto/root-key.ts';
 import { lockFolder } from '../store/folder-lock.ts';
 import { storeExists } from '../store/open.ts';
 import { passphraseFor } from '../terminal/ask.ts';
@@ -65,13 +65,14 @@ export async function runUnseal(args: readonly string[]): Promise<number> {
 async function create({ config, lock, from }: Given): Promise<number> {
   await refuseForgottenStore(config);
   if (await storeExists(config)) throw new UsageError(`'${config.dataFolder}' has a database already, and with it a root key; use rotate`);
-  if ((await readRootKeyFile(config.rootKeyFile)) !== undefined)
-    throw new UsageError(`there is a root key in '${config.rootKeyFile}' already`);
+  const present = await readRootKeyFile(config.rootKeyFile);
+  forgetKey(present);
+  if (present !== undefined) throw new UsageError(`there is a root key in '${config.rootKeyFile}' already`);
   const passphrase = lock === true ? await newPassphrase(from) : undefined;
   const { mkdir } = await import('node:fs/promises');
   await mkdir(config.dataFolder, { recursive: true, mode: 0o700 });
   const file = await openRootKeyFile(config.rootKeyFile, { mayCreate: true, passphrase }).finally(() => passphrase?.fill(0));
-  if (file.kind === 'open') file.key.fill(0);
+  forgetKey(file);
   print(`root key ${file.id}, ${lock === true ? 'locked' : 'in the clear'}, in ${config.rootKeyFile}`);
   return 0;
 }
@@ -80,7 +81,7 @@ async function status({ config }: Given): Promise<number> {
   const { rootKeyFile, rootKeyCommand } = config;
   const file = rootKeyCommand === undefined ? await readRootKeyFile(rootKeyFile) : await commandedRootKey(rootKeyCommand);
   if (file === undefined) throw new Error(`there is no root key in '${rootKeyFile}'`);
-  if (file.kind === 'open') file.key.fill(0);
+  forgetKey(file);
   const where = rootKeyCommand === undefined ? `in ${rootKeyFile}` : 'printed by the command';
   print(`root key ${file.id}, ${file.kind === 'locked' ? 'locked' : 'in the clear'}, ${where}`);
   return 0;
@@ -90,7 +91,7 @@ async function rotate({ config, lock, from, oldFrom }: Given): Promise<number> {
   if (config.rootKeyCommand !== undefined) throw new Error(COMMANDED);
   const file = await readRootKeyFile(config.rootKeyFile);
   if (file === undefined) throw new Error(`there is no root key in '${config.rootKeyFile}'`);
-  if (file.kind === 'open') file.key.fill(0);
+  forgetKey(file);
   const locks = lock ?? file.kind === 'locked';
   const passphrase = locks ? await newPassphrase(from) : undefined;
   try {

@@ -4,6 +4,7 @@
 import type { Config } from '../config.ts';
 import {
   announcedPath,
+  forgetKey,
   installAnnouncedRootKey,
   LONGEST,
   openRootKeyFile,
@@ -35,10 +36,10 @@ export async function openRootKeys(
 ): Promise<RootKeys> {
   const source = place.rootKeyPassphrase;
   const passphrase = source === undefined ? undefined : await readSecret(source);
-  await before?.(passphrase);
-  const file = await fileOf(place, passphrase);
   let key: Buffer | undefined;
   try {
+    await before?.(passphrase);
+    const file = await fileOf(place, passphrase);
     if (file.kind === 'open') {
       key = file.key;
       if (source !== undefined) throw unlocked(place);
@@ -63,14 +64,18 @@ async function fileOf(place: Place, passphrase: Uint8Array | undefined): Promise
     await refuseBoth(rootKeyFile);
     const printed = await commandedRootKey(rootKeyCommand);
     if (id === undefined || printed.id === id) return printed;
-    if (printed.kind === 'open') printed.key.fill(0);
+    forgetKey(printed);
     throw new Error('the root key that the command printed is not the one that this database is sealed under. Nothing was changed');
   }
   if (id === undefined) return openRootKeyFile(rootKeyFile, { mayCreate: !(await storeExists(place)), passphrase });
   const file = await openRootKeyFile(rootKeyFile, { mayCreate: false });
   if (file.id === id) return file;
+  forgetKey(file);
   const announced = await readRootKeyFile(await announcedPath(rootKeyFile));
-  if (announced?.id !== id) throw wrongRootKey(rootKeyFile);
+  if (announced?.id !== id) {
+    forgetKey(announced);
+    throw wrongRootKey(rootKeyFile);
+  }
   await installAnnouncedRootKey(rootKeyFile);
   return announced;
 }
@@ -78,7 +83,7 @@ async function fileOf(place: Place, passphrase: Uint8Array | undefined): Promise
 /** A file that is left beside the command would be what the command is there to spare. */
 async function refuseBoth(rootKeyFile: string): Promise<void> {
   const file = await readRootKeyFile(rootKeyFile);
-  if (file?.kind === 'open') file.key.fill(0);
+  forgetKey(file);
   if (file !== undefined)
     throw new Error(
       `there is a root key in '${rootKeyFile}', although --root-key-command was given; take it away once you know that the command has it`,
@@ -117,7 +122,10 @@ export function openRootKeysHere(place: Omit<Place, 'rootKeyPassphrase'>, from: 
 /** The root key of this id in a file that is not in its place: a snapshot's. The passphrase of a locked one is asked for where nothing says it. */
 export async function rootKeysIn(path: string, id: string, from: SecretSource | undefined, flag: string): Promise<RootKeys> {
   const file = await openRootKeyFile(path, { mayCreate: false });
-  if (file.id !== id) throw new Error(`the root key in '${path}' is another one than the snapshot's`);
+  if (file.id !== id) {
+    forgetKey(file);
+    throw new Error(`the root key in '${path}' is another one than the snapshot's`);
+  }
   const key = file.kind === 'open' ? file.key : await typedKey(file.unlock, from, flag);
   try {
     return RootKeys.of(key);

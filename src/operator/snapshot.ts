@@ -6,7 +6,7 @@ import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
-import { readRootKeyFile } from '../crypto/root-key.ts';
+import { forgetKey, readRootKeyFile } from '../crypto/root-key.ts';
 import type { RootKeys } from '../crypto/root-keys.ts';
 import { isMarked, marksOf } from '../crypto/root-mac.ts';
 import { copyDatabaseFile } from '../store/copy.ts';
@@ -200,7 +200,7 @@ async function copyAudit(from: string, to: string): Promise<void> {
 
 async function copyRootKey(from: string, to: string, id: string): Promise<void> {
   const file = await readRootKeyFile(from);
-  if (file?.kind === 'open') file.key.fill(0);
+  forgetKey(file);
   if (file?.id !== id) throw new Error('the root key is being changed; take the snapshot again');
   await copyDurably(from, to);
 }

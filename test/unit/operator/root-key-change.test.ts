@@ -224,7 +224,18 @@ test('a database whose root key file is another one is refused, with or without 
   const folder = await furnished(t);
   const other = await furnished(t);
   await cp(join(other, 'root.key'), join(folder, 'root.key'));
+  await cp(join(other, 'root.key'), join(folder, 'root.key.next'));
+  const read: Buffer[] = [];
+  const { alloc } = Buffer;
+  const watched = t.mock.method(Buffer, 'alloc', (...given: Parameters<typeof alloc>) => {
+    const bytes = alloc(...given);
+    if (bytes.length === 32 && new Error().stack?.includes('readRootKeyFile')) read.push(bytes);
+    return bytes;
+  });
   await assert.rejects(open(folder), /is not the one that this database is sealed under.*Nothing was changed/s);
+  watched.mock.restore();
+  assert.ok(read.length === 2 && read.every((key) => key.every((byte) => byte === 0)), 'neither key is left in memory');
+  await rm(join(folder, 'root.key.next'));
 
   const store = await openEmbeddedStore(folder, { versions: new Versions(Versions.allocate()), committed: () => undefined });
   await store.write((writer) => writer.deleteFrom('meta').where('key', '=', 'root-key-id').execute());
