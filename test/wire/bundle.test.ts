@@ -72,6 +72,16 @@ suite('a checkout', () => {
     assert.equal((await launched('--version')).stdout, before.stdout);
   });
 
+  test('leaves nothing that it runs again for everybody to write to, however lax whoever starts it is', async () => {
+    const cache = join(root, 'node_modules/.cache');
+    await rm(cache, { recursive: true });
+    await run(['/bin/sh', '-c', 'umask 0; exec "$0" --version', join(root, 'strongroom')], root, environment);
+    assert.ok(freshBundle(root));
+    const kept = await readdir(cache, { recursive: true });
+    assert.ok(['bundle.json', 'compile', 'cli.mjs'].every((name) => kept.some((path) => path.endsWith(name))));
+    for (const path of [cache, ...kept.map((name) => join(cache, name))]) assert.equal((await stat(path)).mode & 0o002, 0, path);
+  });
+
   test('runs from its source files where nothing may be written, and where no bundle can be made it says why', async () => {
     // Root may write anywhere.
     const setUser = process.getuid?.() === 0 ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
