@@ -15,6 +15,8 @@ const { values, positionals } = parseArgs({
     save: { type: 'boolean', default: false },
   },
 });
+const stranger = positionals.find((wanted) => !PARSERS.some(({ name }) => name === wanted));
+if (stranger !== undefined) throw new Error(`there is no parser '${stranger}': one of ${PARSERS.map(({ name }) => name).join(' ')}`);
 const targets = PARSERS.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
 const during = (Number(values.minutes) * 60_000) / targets.length;
 /** More megabytes than this after a target, when all that it was given has been let go, are kept by something. */

@@ -8,6 +8,7 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { runAuditCommand } from '../../src/audit-command.ts';
+import { runByok } from '../../src/byok.ts';
 import { openAsker } from '../../src/ceremony/asker.ts';
 import { noRecorder } from '../../src/core/audit.ts';
 import { systemClock } from '../../src/core/clock.ts';
@@ -24,11 +25,13 @@ import { acceptDatabase, anchorFile, openAnchoredStore } from '../../src/operato
 import { controlFileIn, controlNote, NotRunning, tellService } from '../../src/operator/control-file.ts';
 import { readConnection } from '../../src/shell/connection.ts';
 import { ShellError } from '../../src/shell/errors.ts';
+import { openSession } from '../../src/shell/session.ts';
 import { databaseFile } from '../../src/store/embedded.ts';
 import { structuralDamage, visibleDamage } from '../../src/store/inspect.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { openWriter } from '../../src/store/sqlite.ts';
 import { UsageError } from '../../src/terminal/usage-error.ts';
+import { rsaPair } from '../unit/crypto/safe.ts';
 import { connection } from '../unit/entrance/connection.ts';
 import { MemoryHost } from '../unit/shell/bench.ts';
 import { folder, inWords, publicPem, segment } from './files.ts';
@@ -110,6 +113,12 @@ function statusIn(text: string): string {
 function marked(text: Buffer): readonly unknown[] {
   const { generation, stopped } = JSON.parse(text.toString('utf8'));
   return [generation, stopped?.size, stopped?.sha256];
+}
+
+/** A mistake in the words of a command is an answer too. */
+function asWords(error: unknown): unknown {
+  if (error instanceof UsageError) return error;
+  throw error;
 }
 
 function toldTo(dataFolder: string): Promise<string> {
@@ -307,4 +316,64 @@ export const MACHINE: readonly Target[] = [
       }, ShellError);
     },
   },
+  {
+    name: 'shell-session-file',
+    seeds: () => {
+      const { tenantId, servicePrincipal, user } = connection();
+      const accounts = [
+        { kind: 'ServicePrincipal', name: servicePrincipal.clientId, tenant: tenantId, secret: 'x' },
+        { kind: 'User', name: user.userPrincipalName, refreshToken: 'x' },
+      ];
+      return accounts.map((account) => Buffer.from(JSON.stringify({ version: 1, tenantId, account })));
+    },
+    feed: (input) => {
+      const host = new MemoryHost();
+      host.files.set('/data/connection.json', JSON.stringify(connection()));
+      host.files.set(connection().caFile, 'x');
+      host.files.set('/data/session.json', input.toString('utf8'));
+      return inWords(async () => {
+        const account = await openSession(host, { data: '/data' }).account();
+        assert.equal(typeof (account?.name ?? ''), 'string');
+        return account;
+      }, ShellError);
+    },
+  },
+  {
+    name: 'key-exchange-key-file',
+    seeds: () => {
+      const { publicKey } = rsaPair(2048);
+      const kid = 'https://contoso.managedhsm.localhost:8443/keys/kek/0';
+      const jwk = { ...publicKey.export({ format: 'jwk' }), kid };
+      const pem = publicKey.export({ type: 'spki', format: 'pem' });
+      return [JSON.stringify({ key: { ...jwk, key_ops: ['import'] } }), JSON.stringify(jwk), pem].map((text) => Buffer.from(text));
+    },
+    feed: async (input) => {
+      const host = new MemoryHost();
+      host.files.set('kek', input.toString('utf8'));
+      host.files.set('key', 'x'.repeat(32));
+      const words = ['wrap', '--key', 'key', '--kek', 'kek', '--out', 'out', '--raw', '--force'];
+      const said = await inWords(() => runByok(words, host).catch(asWords));
+      assert.equal(said.startsWith('taken number'), host.files.has('out'), said);
+      // The rest repeats what the file calls the key.
+      return said.slice(0, 6);
+    },
+  },
+  ...(['ca.pem', 'ca-key.pem'] as const).map(
+    (name): Target => ({
+      name: `authority-${name.replaceAll(/\W/g, '-')}`,
+      seeds: () => [readFileSync(join(authorityFolder, name))],
+      feed: async (input) => {
+        const changed = join(folder, `changed-${name}`);
+        mkdirSync(changed, { recursive: true, mode: 0o700 });
+        for (const file of ['ca.pem', 'ca-key.pem']) writeFileSync(join(changed, file), readFileSync(join(authorityFolder, file)));
+        writeFileSync(join(changed, name), input);
+        return inWords(async () => {
+          const opened = await openAuthority(changed, systemClock);
+          // Whatever it says, it is one for the key that is there.
+          assert.ok(new X509Certificate(opened.certificate).publicKey.equals(certificate.publicKey));
+          return opened;
+        });
+      },
+    }),
+  ),
 ];
