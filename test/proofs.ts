@@ -1,4 +1,4 @@
-// Which test shows what: for every operation on keys, and for every bug about keys that others shipped. From here docs/keys.md and the table in test/README.md are
+// Which test shows what: for every operation on keys, and for every bug that others shipped. From here docs/keys.md and the table in test/README.md are
 // written (`npm run docs`); a test that is not there by that name, or an operation without one, is an error.
 
 export interface Proof {
@@ -75,6 +75,7 @@ export interface Bug {
 }
 
 const PEERS = 'wire/peer-bugs.test.ts';
+const TOKENS = 'wire/token-bugs.test.ts';
 
 /** Bugs that similar services shipped, and what shows that they are not here. */
 export const BUGS: readonly Bug[] = [
@@ -156,5 +157,76 @@ export const BUGS: readonly Bug[] = [
   {
     bug: 'unsigned tokens taken',
     proofs: [proof('wire/refusals.test.ts', 'tokens: none, made up, unsigned, for somebody else, too old')],
+  },
+  {
+    bug: 'addresses that ask for no token at all',
+    proofs: [proof(TOKENS, 'nobody comes to any address without a token, and only the login and the cloud metadata need none')],
+  },
+  {
+    bug: 'tokens that are checked at the same time and mixed up',
+    proofs: [
+      proof(TOKENS, 'good and bad tokens that come at once never get each other’s answers'),
+      proof('unit/identity/issuers.test.ts', 'many checks at once of tokens from everywhere never mix up who is who'),
+    ],
+  },
+  {
+    bug: 'trust that is off, in silence, when an issuer’s certificate is no good',
+    proofs: [
+      proof(
+        'wire/outside-issuers.test.ts',
+        'an issuer whose certificate nobody vouches for is not believed, and nobody else is taken for it',
+      ),
+    ],
+  },
+  {
+    bug: 'only the first of several issuers looked at',
+    proofs: [
+      proof(
+        'unit/identity/issuers.test.ts',
+        'a token of each trusted issuer stands for the principal whom the directory names for it, and for nobody else',
+      ),
+    ],
+  },
+  {
+    bug: 'an address that a client names as a way into the service’s own network',
+    proofs: [
+      proof('wire/backup-faults.test.ts', 'an address of the own network is not connected to, however it is written'),
+      proof('wire/outside-issuers.test.ts', 'nobody can have this service trust, or connect to, an issuer that its operator did not name'),
+    ],
+  },
+  {
+    bug: 'crashes when many ask at once',
+    proofs: [
+      proof('fuzz/api.test.ts', 'no request of any method, type or content is answered with a fault of the service'),
+      proof('wire/access-bugs.test.ts', 'limits hold when everybody comes at once'),
+    ],
+  },
+  {
+    bug: 'the story of an error told to the client',
+    proofs: [proof('unit/door/door.test.ts', 'a mistake of ours is a 500 that tells nothing, and the log tells the rest')],
+  },
+  {
+    bug: 'secrets in the log, and in what it says when it is asked to say more',
+    proofs: [
+      proof('unit/door/door.test.ts', 'the log has no token, no query and no body'),
+      proof(
+        'recovery/leaks.test.ts',
+        'none of them is in the database, its log, the records, the service log at its most talkative, a refusal or a backup',
+      ),
+    ],
+  },
+  {
+    bug: 'pages about the server that anybody may read',
+    proofs: [
+      proof(TOKENS, 'what anybody may read tells nothing about people, programs, HSMs or keys'),
+      proof('wire/access-bugs.test.ts', 'what no caller has to sign in for names no HSM, key or principal'),
+    ],
+  },
+  {
+    bug: 'what is told to others about the service’s work sent in the clear, with what it should not have',
+    proofs: [
+      proof('wire/audit-sinks.test.ts', 'syslog over UDP, TCP and TLS has every record as a message of RFC 5424'),
+      proof('wire/audit-sinks.test.ts', 'no token, password, key, value or query is in any record or any copy of it'),
+    ],
   },
 ];
