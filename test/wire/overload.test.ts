@@ -72,7 +72,7 @@ test('requests beyond those that may be under way are answered 429 with Retry-Af
   }
 });
 
-test('told to stop, the service takes nothing new, finishes what it accepted, and ends with status 0', async () => {
+test('told to stop, the service takes nothing new, finishes what it accepted, waits for nobody for ever, and ends with status 0', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-drain-'));
   const running = await startAgain(join(folder, 'data'), ['--host', '127.0.0.1', '--workers', '1']);
   try {
@@ -82,10 +82,14 @@ test('told to stop, the service takes nothing new, finishes what it accepted, an
     const host = `drain.${connection.managedHsmSuffix}`;
     const asked = [];
     for (const key of ['a', 'b', 'c']) asked.push(await half(await opened(connection), host, key, token));
+    const silent = await opened(connection);
+    await half(silent, host, 'd', token);
     const ended = once(child, 'exit');
     child.kill('SIGTERM');
     while (await takesConnections(portOf(connection))) await new Promise((wake) => setTimeout(wake, 20));
     for (const { finish } of asked) assert.deepEqual(statuses(await finish()), [100, 200]);
+    // The last one never sends its body.
+    assert.equal(silent.closed, false);
     assert.deepEqual(await ended, [0, null]);
   } finally {
     await running.kill();
