@@ -1,6 +1,8 @@
 // What ends by itself, and what does not: retention, purge protection, recovery, roles at one key, and that every thread sees a change at once.
 
 import assert from 'node:assert/strict';
+import { lstatSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { GROUP, type House, openHouse } from '../house.ts';
 import { activate, CRYPTO_OFFICER, CRYPTO_USER, grant } from './ready.ts';
@@ -22,6 +24,11 @@ suite('the life of HSMs and keys', () => {
     await activate(house, name);
     for (const role of [CRYPTO_USER, CRYPTO_OFFICER]) await grant(house, name, role, house.connection.user.objectId);
   }
+
+  test('the data folder is for its owner alone, and so is every file with a secret in the clear, and the socket', () => {
+    const secret = ['root.key', 'ca-key.pem', 'connection.json', 'control.json', 'server-certificate.json', 'control.sock'];
+    for (const name of ['', ...secret]) assert.equal(lstatSync(join(house.dataFolder, name)).mode & 0o077, 0, name);
+  });
 
   async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
     for (let tries = 0; tries < 100; tries += 1) {
