@@ -212,4 +212,28 @@ suite('a snapshot', () => {
     assert.equal((await strongroom('snapshot', 'after')).status, 0);
     assert.equal((await strongroom('snapshot', 'verify', 'after')).status, 0);
   });
+
+  test('whose restore was cut off by a kill is no data folder to start on, and is restored again to another one', async () => {
+    const words = ['snapshot', 'restore', 'one', '--root-key', join(service.dataFolder, 'root.key'), '--data'];
+    const restoring = spawn(process.execPath, [CLI, ...words, 'half'], { cwd: service.folder, stdio: 'ignore' });
+    const ended = once(restoring, 'exit');
+    while (!existsSync(join(at('half'), 'strongroom.db')) && restoring.exitCode === null) await new Promise((wake) => setTimeout(wake, 1));
+    restoring.kill('SIGKILL');
+    await ended;
+    const isWhole = existsSync(join(at('half'), 'strongroom.anchor'));
+    if (!isWhole) {
+      const flags = ['--port', '0', '--host', '127.0.0.1', '--workers', '1', '--log-level', 'fatal'];
+      // Also for an operator who brings the root key along, which comes after the database.
+      cpSync(join(service.dataFolder, 'root.key'), join(at('half'), 'root.key'));
+      const refused = await strongroom('start', '--data', at('half'), ...flags);
+      assert.equal(refused.status, 1);
+      assert.match(refused.stderr, /^strongroom: the database '.*' is refused: /m);
+    }
+    assert.match((await strongroom(...words, 'half')).stderr, /is not empty/);
+    const again = await strongroom(...words, 'anew');
+    assert.equal(again.status, 0, again.stderr);
+    const there = await startOn(at('anew'));
+    await must(there.hsm(HSM, 'POST', '/keys/EC/sign', { alg: 'ES256', value: DIGEST }));
+    await stopOther();
+  });
 });
