@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -29,6 +29,24 @@ suite('the quickstart', () => {
   function story(title: string, tell: (on: Service) => Promise<void>): void {
     test(title, (t: TestContext) => (service === undefined ? t.skip(missing ?? 'the service did not start') : tell(service)));
   }
+
+  story('the session of README.md, as it stands there, ends with a signature that openssl verifies', async (on) => {
+    const typed = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^PS> (.*?)(?: {2,}#.*)?$/gm)].map(([, line = '']) => line);
+    assert.ok(typed.length > 10);
+    // It says of the second and the third custodian that they do the same.
+    const lines = typed.flatMap((line) =>
+      line.includes('cert_0.key')
+        ? [0, 1, 2].map((n) => line.replaceAll(/cert_0|custodian 0/g, (one) => one.replace('0', String(n))))
+        : [line],
+    );
+    const before = new Set(readdirSync(on.folder));
+    writeFileSync(join(on.folder, 'letter.txt'), 'I owe you seven kroner.\n');
+    writeFileSync(join(on.folder, 'session.ps1'), `${lines.join('\n')}\n`);
+    const ended = await on.command('run', 'session.ps1');
+    assert.equal(ended.status, 0, ended.stderr);
+    assert.match(ended.stdout, /Verified OK\s*$/);
+    for (const name of readdirSync(on.folder)) if (!before.has(name)) await rm(join(on.folder, name), { recursive: true });
+  });
 
   story('the whole script runs from a file, and openssl verifies the signature that the HSM made', async (on) => {
     const ended = await on.command('run', join(root, 'examples/quickstart.ps1'));
