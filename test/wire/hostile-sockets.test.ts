@@ -122,6 +122,13 @@ test('heads that are too long, twice there, missing or another protocol are refu
   await othersAreServed();
 });
 
+test('a head of 31 KB is answered, and one of 33 KB is refused', async () => {
+  const head = (length: number): string =>
+    `GET /metadata/endpoints?api-version=2015-01-01 HTTP/1.1\r\nHost: ${host}\r\nX-Long: ${'a'.repeat(length)}\r\nConnection: close\r\n\r\n`;
+  assert.deepEqual(statuses(await told(head(31 << 10))), [200]);
+  assert.deepEqual(statuses(await told(head(33 << 10))), [431]);
+});
+
 test('good requests in a pipeline are answered in order, and garbage behind them ends the connection after the last', async () => {
   const good = `GET /metadata/endpoints?api-version=2015-01-01 HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
   const answer = await told(good.repeat(20), '\u0000\u0001garbage\r\n\r\n');
