@@ -6,8 +6,18 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { ConnectionFile } from '../src/connection-file.ts';
 import { tokenFor } from './clients/plain.ts';
 import { activatedFor } from './clients/ready.ts';
-import { type Call, explain } from './cluster-history.ts';
-import { ALLOWED, type Ask, callsOf, DIGEST, type History, keySubject, roleSubject, type Subject, type Told } from './cluster-subjects.ts';
+import { explain } from './cluster-history.ts';
+import {
+  type Ask,
+  callsOf,
+  DIGEST,
+  type History,
+  keySubject,
+  roleSubject,
+  type Subject,
+  staleness,
+  type Told,
+} from './cluster-subjects.ts';
 import type { Kept, Yard } from './cluster-yard.ts';
 import type { Random } from './fuzz/random.ts';
 import { type Answer, type Caller, callerOf } from './nodes.ts';
@@ -206,21 +216,6 @@ export function together(rounds: readonly Found[]): Found {
     all.stale = Math.max(all.stale, stale);
   }
   return all;
-}
-
-/** How long after the answer to a change that forbids somebody was still allowed, when no later change had begun. */
-function staleness(calls: readonly Call[]): number {
-  const changes = calls.filter(({ changes }) => changes);
-  let longest = 0;
-  for (const { says, until, next } of changes) {
-    if (!/ (?:disable|revoke|delete) /.test(says) || until === Number.POSITIVE_INFINITY || next('') === undefined) continue;
-    const since = Math.min(...changes.filter((other) => other.until > until).map(({ from }) => from));
-    const allowed = calls.filter(
-      (call) => / use \S+ 200$/.test(call.says) && call.next(ALLOWED) !== undefined && call.from > until && call.from < since,
-    );
-    for (const { from } of allowed) longest = Math.max(longest, from - until);
-  }
-  return longest;
 }
 
 function addressOf(connection: ConnectionFile, path: string): string {

@@ -86,6 +86,25 @@ function callOf(name: string, deed: Deed | undefined, one: Told, isSeen: (mark: 
   return next === undefined ? undefined : { ...what, until, changes: deed.changes, isDone: deed.changes && status < 300, alike, next };
 }
 
+/**
+ * For how long after the answer to a change that forbids somebody was still allowed, in milliseconds, when nothing else had begun that may have come after it.
+ * Of two changes that were under way together, the one that was answered first may have been made last.
+ */
+export function staleness(calls: readonly Call[]): number {
+  const changes = calls.filter(({ changes }) => changes);
+  let longest = 0;
+  for (const forbids of changes) {
+    const { says, from: began, until, next } = forbids;
+    if (!/ (?:disable|revoke|delete) /.test(says) || until === Number.POSITIVE_INFINITY || next('') === undefined) continue;
+    const since = Math.min(...changes.filter((other) => other !== forbids && other.until > began).map(({ from }) => from));
+    const allowed = calls.filter(
+      (call) => / use \S+ 200$/.test(call.says) && call.next(ALLOWED) !== undefined && call.from > until && call.from < since,
+    );
+    for (const { from } of allowed) longest = Math.max(longest, from - until);
+  }
+  return longest;
+}
+
 function deedsNamed(name: string): readonly Deed[] {
   const nobody: Ask = () => Promise.reject(new Error('a history is not asked'));
   return name === ROLE ? roleDeeds('', '', nobody, '') : keyDeeds(name, nobody);

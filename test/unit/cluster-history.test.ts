@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Call, explain } from '../cluster-history.ts';
-import { callsOf, type History } from '../cluster-subjects.ts';
+import { callsOf, type History, staleness, type Told } from '../cluster-subjects.ts';
 
 const unexplained = (calls: readonly Call[], first: string): string | undefined => explain(calls, first).trouble;
 
@@ -77,4 +77,21 @@ test('a history that was kept is looked at again, and creates that nobody saw ar
   assert.deepEqual(explain(callsOf(again), again.first).trouble, undefined);
   const lost: History = { ...again, last: { state: 'absent', at: 5000, node: 'b' } };
   assert.match(explain(callsOf(lost), lost.first).trouble ?? '', /nothing explains k: is absent/);
+});
+
+test('how long somebody was still allowed counts from the answer that forbids, unless what allows was under way with it', () => {
+  const told = (deed: string, from: number, until: number, node: string): Told => ({ deed, mark: 'm', node, from, until, status: 200 });
+  const after = (...more: readonly Told[]): number =>
+    staleness(
+      callsOf({
+        name: 'shared-0-0',
+        first: 'live m on',
+        told: [told('disable', 0, 3000, 'a'), told('use', 3400, 3401, 'b'), ...more],
+        last: { state: 'live m on', at: 9000, node: 'a' },
+      }),
+    );
+  assert.equal(after(), 400);
+  assert.equal(after(told('enable', 1000, 1200, 'b')), 0);
+  assert.equal(after(told('enable', 3500, 3600, 'b')), 400);
+  assert.equal(after(told('enable', 3200, 3300, 'b')), 0);
 });
