@@ -2,7 +2,7 @@
 // none. The packages are those of this checkout.
 
 import assert from 'node:assert/strict';
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -20,10 +20,18 @@ suite('a checkout', () => {
     for (const part of ['src', 'strongroom', 'package.json', 'package-lock.json'])
       await cp(join(here, part), join(root, part), { recursive: true });
     await mkdir(join(root, 'node_modules'));
-    const packages = (await readdir(join(here, 'node_modules'))).filter((name) => name !== '.cache');
-    for (const name of packages) await symlink(join(here, 'node_modules', name), join(root, 'node_modules', name));
+    for (const name of await readdir(join(here, 'node_modules'))) if (name !== '.cache') await take(join('node_modules', name));
   });
   after(() => rm(root, { recursive: true }));
+
+  /** Its files under a second name, or copies of them: another account may be kept out of the folder of this checkout. */
+  async function take(part: string): Promise<void> {
+    const [from, to] = [join(here, part), join(root, part)];
+    const linked = await run(['cp', '-Rl', from, to], here, process.env);
+    if (linked.status === 0) return;
+    await rm(to, { recursive: true, force: true });
+    await cp(from, to, { recursive: true, verbatimSymlinks: true });
+  }
 
   const environment: NodeJS.ProcessEnv = { ...process.env, STRONGROOM_TRACE: '1' };
   delete environment.NODE_COMPILE_CACHE;
