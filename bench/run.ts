@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { libraryVersion } from '../src/crypto/openssl.ts';
+import { libraryVersion } from '../src/crypto/libcrypto.ts';
 import { audit } from './audit.ts';
 import { azureTable } from './azure-table.ts';
 import { growth } from './growth.ts';

@@ -1,7 +1,8 @@
 // Which keys from elsewhere are let in, however they came: of the service's sizes and exponents, whole, and consistent. Knows no encoding of keys.
 
 import { badParameter } from '../core/errors-keyvault.ts';
-import { isConsistent, type NativeKey } from './openssl.ts';
+import type { NativeKey } from './libcrypto.ts';
+import { isConsistent } from './native-keys.ts';
 import { type AsymmetricMaterial, type PlainKey, takeOut } from './plain-key.ts';
 
 const RSA_BITS: readonly number[] = [2048, 3072, 4096];

@@ -4,7 +4,8 @@
 import { badParameter, cryptographicFailure } from '../core/errors-keyvault.ts';
 import type { EcSignature, RsaEncryption, RsaSignature } from './algorithms.ts';
 import { derFromRaw, rawFromDer } from './ecdsa-signature.ts';
-import { ecSign, ecVerify, type NativeKey, rsaDecrypt, rsaEncrypt, rsaSign, rsaVerify } from './openssl.ts';
+import type { NativeKey } from './libcrypto.ts';
+import { ecSign, ecVerify, rsaDecrypt, rsaEncrypt, rsaSign, rsaVerify } from './openssl.ts';
 
 /** RSNULL: bytes of the modulus that PKCS#1 v1.5 needs for itself (RFC 8017 section 9.2). */
 const PKCS1_OVERHEAD = 11;

@@ -5,8 +5,10 @@ import { randomFillSync } from 'node:crypto';
 import { toBase64url } from '../core/encoding.ts';
 import { badParameter } from '../core/errors-keyvault.ts';
 import type { MlDsaSignature } from './algorithms.ts';
+import type { NativeKey } from './libcrypto.ts';
 import type { SignParameters } from './module.ts';
-import { mlDsaSign, mlDsaVerify, type NativeKey, publicOctets } from './openssl.ts';
+import { publicOctets } from './native-keys.ts';
+import { mlDsaSign, mlDsaVerify } from './openssl.ts';
 import { readPrivateKey } from './private-key.ts';
 import type { KeyMaterial, MlDsaSet } from './types.ts';
 

@@ -2,7 +2,8 @@
 // The caller owns the bytes and zeroes them.
 
 import { admit } from './admission.ts';
-import { hasMorePrimes, isWrittenAs, type NativeKey, readAnyPrivateKey } from './openssl.ts';
+import type { NativeKey } from './libcrypto.ts';
+import { hasMorePrimes, isWrittenAs, readAnyPrivateKey } from './native-keys.ts';
 import { describeEc, describeRsa, type PlainKey } from './plain-key.ts';
 import { isCurve, pkcs8Kind, readOurWriting } from './private-key.ts';
 import type { Curve } from './types.ts';

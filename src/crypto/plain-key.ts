@@ -3,8 +3,9 @@
 
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { toBase64url } from '../core/encoding.ts';
+import type { NativeKey } from './libcrypto.ts';
 import { isMlDsaOf, makeMlDsa } from './ml-dsa.ts';
-import { ecPublicPoint, generateEc, generateRsa, type NativeKey, rsaPublicNumbers } from './openssl.ts';
+import { ecPublicPoint, generateEc, generateRsa, rsaPublicNumbers } from './native-keys.ts';
 import { curveBytes, readPrivateKey, writePrivateKey } from './private-key.ts';
 import type { Curve, KeyMaterial, KeySpec } from './types.ts';
 

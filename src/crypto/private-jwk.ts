@@ -5,7 +5,7 @@ import { createPrivateKey } from 'node:crypto';
 import { fromBase64url, toBase64url } from '../core/encoding.ts';
 import { badParameter } from '../core/errors-keyvault.ts';
 import { admit, admitSecret } from './admission.ts';
-import type { NativeKey } from './openssl.ts';
+import type { NativeKey } from './libcrypto.ts';
 import { type AsymmetricMaterial, describeEc, describeRsa, type PlainKey } from './plain-key.ts';
 import { curveBytes, isCurve, readPrivateKey } from './private-key.ts';
 import type { Curve, PrivateJwk } from './types.ts';

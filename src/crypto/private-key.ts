@@ -2,7 +2,8 @@
 // give back as it is; here every copy is in a buffer that is zeroed. Knows what a key is made of; not what it is for, nor whether it may come in.
 
 import { INTEGER, OCTET_STRING, SEQUENCE } from '../core/der.ts';
-import { curvePart, type KeyPart, keyFromParts, type NativeKey, numberOf, readAnyPrivateKey } from './openssl.ts';
+import type { NativeKey } from './libcrypto.ts';
+import { curvePart, type KeyPart, keyFromParts, numberOf, readAnyPrivateKey } from './native-keys.ts';
 import type { Curve, MlDsaSet } from './types.ts';
 
 type Kind = 'RSA' | Curve | MlDsaSet;

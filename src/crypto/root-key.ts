@@ -15,7 +15,7 @@ const KEY_AT = PREFIX.length;
 const CHECK_AT = KEY_AT + 2 * ROOT_KEY_LENGTH + 1;
 const FILE_LENGTH = CHECK_AT + 2 * CHECK_LENGTH + 1;
 /** A locked file is a little longer, and shorter than this. */
-export const LONGEST = 512;
+export const LONGEST_ROOT_KEY = 512;
 const SPACE = 0x20;
 const LINE_FEED = 0x0a;
 
@@ -63,7 +63,7 @@ export async function openRootKeyFile(
 export async function readRootKeyFile(path: string): Promise<RootKeyFile | undefined> {
   const file = await openIfThere(path);
   if (file === undefined) return undefined;
-  const text = Buffer.alloc(LONGEST);
+  const text = Buffer.alloc(LONGEST_ROOT_KEY);
   try {
     await refuseOthers(file, path);
     const { bytesRead } = await file.read(text, 0, text.length, 0);
@@ -83,7 +83,7 @@ export function forgetKey(file: RootKeyFile | undefined): void {
 
 /** What a program printed of a root key: the text of its file, with or without the line feed at its end. Undefined when it is anything else. */
 export function printedRootKey(printed: Uint8Array): RootKeyFile | undefined {
-  if (printed.length >= LONGEST) return undefined;
+  if (printed.length >= LONGEST_ROOT_KEY) return undefined;
   const text = Buffer.alloc(printed.length + 1, LINE_FEED);
   text.set(printed);
   try {

@@ -4,7 +4,8 @@
 import { constants, createSecretKey, type KeyObject, publicEncrypt, randomBytes } from 'node:crypto';
 import { cryptographicFailure } from '../core/errors-keyvault.ts';
 import type { Digest } from './algorithms.ts';
-import { type NativeKey, rsaDecrypt } from './openssl.ts';
+import type { NativeKey } from './libcrypto.ts';
+import { rsaDecrypt } from './openssl.ts';
 import { unwrapAes, wrapAes } from './symmetric.ts';
 
 const AES_KEY_LENGTH = 32;

@@ -4,8 +4,10 @@
 import { createHash, createSecretKey } from 'node:crypto';
 import { type Algorithm, algorithms, type MlDsaSignature } from './algorithms.ts';
 import { EC_TEST_KEYS, implicitRejection, type KnownAnswer, knownAnswers, RSA_TEST_KEY } from './known-answers.ts';
+import { hasPendingErrors, type NativeKey } from './libcrypto.ts';
 import { mlDsaPkcs8, mlDsaPublicBytes } from './ml-dsa.ts';
-import { hasPendingErrors, mlDsaSign, type NativeKey, publicOctets } from './openssl.ts';
+import { publicOctets } from './native-keys.ts';
+import { mlDsaSign } from './openssl.ts';
 import { decryptWith, encryptWith, signWith, verifyWith } from './operations.ts';
 import type { UsableKey } from './plain-key.ts';
 import { readPrivateKey } from './private-key.ts';

@@ -2,7 +2,7 @@
 
 import { badParameter, cryptographicFailure } from '../core/errors-keyvault.ts';
 import { admitSecret } from './admission.ts';
-import type { NativeKey } from './openssl.ts';
+import type { NativeKey } from './libcrypto.ts';
 import { readPkcs8 } from './pkcs8.ts';
 import type { PlainKey } from './plain-key.ts';
 import { unwrapInTransit } from './rsa-aes-key-wrap.ts';

@@ -6,7 +6,7 @@ import {
   announcedPath,
   forgetKey,
   installAnnouncedRootKey,
-  LONGEST,
+  LONGEST_ROOT_KEY,
   openRootKeyFile,
   printedRootKey,
   type RootKeyFile,
@@ -92,7 +92,7 @@ async function refuseBoth(rootKeyFile: string): Promise<void> {
 
 /** What the command prints. Throws an Error for the operator, without any of it. */
 export async function commandedRootKey([program = '', ...args]: readonly string[]): Promise<RootKeyFile> {
-  const printed = await printedSecret({ program, args, called: 'the root key command', longest: LONGEST });
+  const printed = await printedSecret({ program, args, called: 'the root key command', longest: LONGEST_ROOT_KEY });
   try {
     const file = printedRootKey(printed);
     if (file === undefined) throw new Error('what the root key command printed is no root key: it has to be what is in a root key file');

@@ -15,7 +15,7 @@ import {
 } from 'node:crypto';
 import { test } from 'node:test';
 import { algorithmFor, algorithms } from '../../../src/crypto/algorithms.ts';
-import { hasPendingErrors } from '../../../src/crypto/openssl.ts';
+import { hasPendingErrors } from '../../../src/crypto/libcrypto.ts';
 import type { KeyAtRest } from '../../../src/crypto/types.ts';
 import { algorithm, failsAsOne, isBadParameter, openSafe, privateJwk, rsaPair, turned } from './safe.ts';
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { hasPendingErrors } from '../../../src/crypto/openssl.ts';
+import { hasPendingErrors } from '../../../src/crypto/libcrypto.ts';
 import type { PrivateJwk } from '../../../src/crypto/types.ts';
 import { algorithm, curves, ecPair, inverse, isBadParameter, openSafe, privateJwk, rsaPair } from './safe.ts';
 

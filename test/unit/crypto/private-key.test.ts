@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { createHash, type KeyObject, verify } from 'node:crypto';
 import { test } from 'node:test';
-import { ecSign, hasPendingErrors, type NativeKey, rsaSign } from '../../../src/crypto/openssl.ts';
+import { hasPendingErrors, type NativeKey } from '../../../src/crypto/libcrypto.ts';
+import { ecSign, rsaSign } from '../../../src/crypto/openssl.ts';
 import { pkcs8Kind, readOurWriting, readPrivateKey, writePrivateKey } from '../../../src/crypto/private-key.ts';
 import { integer, OBJECT_IDS, octets, sequence } from './der.ts';
 import { curves, ecPair, rsaPair } from './safe.ts';

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { algorithms } from '../../../src/crypto/algorithms.ts';
 import { implicitRejection, type KnownAnswer, knownAnswers } from '../../../src/crypto/known-answers.ts';
-import { hasPendingErrors, libraryVersion } from '../../../src/crypto/openssl.ts';
+import { hasPendingErrors, libraryVersion } from '../../../src/crypto/libcrypto.ts';
 import { runSelfTests } from '../../../src/crypto/self-test.ts';
 
 test('the self-test passes with the library inside Node', () => {

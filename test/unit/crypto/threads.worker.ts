@@ -2,7 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { algorithms } from '../../../src/crypto/algorithms.ts';
-import { hasPendingErrors } from '../../../src/crypto/openssl.ts';
+import { hasPendingErrors } from '../../../src/crypto/libcrypto.ts';
 import { openCryptoModule } from '../../../src/crypto/openssl-module.ts';
 import type { KeyAtRest } from '../../../src/crypto/types.ts';
 

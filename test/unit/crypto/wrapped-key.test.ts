@@ -21,7 +21,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { hasPendingErrors } from '../../../src/crypto/openssl.ts';
+import { hasPendingErrors } from '../../../src/crypto/libcrypto.ts';
 import { wrapInTransit } from '../../../src/crypto/rsa-aes-key-wrap.ts';
 import type { KeyAtRest, WrappedKeySpec } from '../../../src/crypto/types.ts';
 import { openssl } from '../../tools.ts';

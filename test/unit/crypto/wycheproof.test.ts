@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { createHash, createSecretKey } from 'node:crypto';
 import { test } from 'node:test';
-import { hasPendingErrors, type NativeKey, readPublicKey } from '../../../src/crypto/openssl.ts';
+import { hasPendingErrors, type NativeKey } from '../../../src/crypto/libcrypto.ts';
+import { readPublicKey } from '../../../src/crypto/native-keys.ts';
 import { decryptWith, encryptWith, signWith, verifyWith } from '../../../src/crypto/operations.ts';
 import type { UsableKey } from '../../../src/crypto/plain-key.ts';
 import { readPrivateKey } from '../../../src/crypto/private-key.ts';

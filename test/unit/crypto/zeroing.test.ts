@@ -5,7 +5,7 @@ import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { mock, test } from 'node:test';
 import { Failure } from '../../../src/core/failure.ts';
-import { NativeKey } from '../../../src/crypto/openssl.ts';
+import { NativeKey } from '../../../src/crypto/libcrypto.ts';
 import { wrapInTransit } from '../../../src/crypto/rsa-aes-key-wrap.ts';
 import { algorithm, ecPair, openSafe, privateJwk, rsaPair } from './safe.ts';
 
