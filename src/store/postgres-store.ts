@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { steady } from '../core/clock.ts';
-import type { PostgresAddress } from '../core/store-address.ts';
+import { type PostgresAddress, shownStore } from '../core/store-address.ts';
 import { followChanges } from './follow-changes.ts';
 import { readMeta } from './meta.ts';
 import {
@@ -18,7 +18,7 @@ import {
   removeNode,
   whyShutOut,
 } from './nodes.ts';
-import { type Client, type Near, openClient, openPool, type Run } from './postgres.ts';
+import { type Client, isSilence, type Limits, type Near, openClient, openPool, type Run } from './postgres.ts';
 import { migratePostgres, schemaIn } from './postgres-schema.ts';
 import { InUse, openPostgresWriter, type PostgresWriter } from './postgres-writer.ts';
 import type { Nodes, OpenReader, Reader, Store, StoreOptions } from './store.ts';
@@ -38,7 +38,7 @@ export async function openPostgresStore(
   const writer = openPostgresWriter({ address, id, node: node?.name, lost });
   await writer.open();
   try {
-    await withClient(address, (client) => migratePostgres(client, { isNode: node !== undefined }));
+    await withClient(address, MIGRATING, (client) => migratePostgres(client, { isNode: node !== undefined }));
     const queue = new WriteQueue(writer, versions, committed);
     const member = node === undefined ? undefined : await enter(queue, node, toldTime);
     if (member !== undefined) {
@@ -149,20 +149,37 @@ export async function openPostgresSnapshot(address: PostgresAddress, silence = P
   return { read: client.db, close: () => client.close() };
 }
 
+/** Milliseconds for a look before anything is opened: nobody waits longer to hear that the server says nothing. */
+const LOOK_WITHIN = 10_000;
+
 /** One fact before the store is opened for good: undefined when nothing of ours is there, or no such fact. Changes nothing. */
-export async function peekPostgres(address: PostgresAddress, key: string): Promise<string | undefined> {
-  return withClient(address, async ({ db, run }) => ((await schemaIn(run)) === 0 ? undefined : readMeta(db, key)));
+export async function peekPostgres(address: PostgresAddress, key: string, within = LOOK_WITHIN): Promise<string | undefined> {
+  return lookInto(address, within, async ({ db, run }) => ((await schemaIn(run)) === 0 ? undefined : readMeta(db, key)));
 }
 
-export async function postgresExists(address: PostgresAddress): Promise<boolean> {
-  return withClient(address, async ({ run }) => (await schemaIn(run)) > 0);
+export async function postgresExists(address: PostgresAddress, within = LOOK_WITHIN): Promise<boolean> {
+  return lookInto(address, within, async ({ run }) => (await schemaIn(run)) > 0);
+}
+
+/** Throws an Error for the operator when a statement is not answered `within` milliseconds. */
+async function lookInto<Result>(address: PostgresAddress, within: number, look: (client: Client) => Promise<Result>): Promise<Result> {
+  try {
+    return await withClient(address, { statement: within, silence: within }, look);
+  } catch (cause) {
+    if (!isSilence(cause)) throw cause;
+    throw new Error(
+      `the server of ${shownStore(address)} does not answer; nothing was changed. See whether it stands still, and whether somebody has its tables locked ` +
+        '(pg_locks, pg_stat_activity). Try again when that is mended',
+      { cause },
+    );
+  }
 }
 
 /** The statements of migrations may take their time; one that stands still between them keeps everybody's changes waiting, and is ended. */
-const IDLE_MIGRATION = 10_000;
+const MIGRATING: Limits = { statement: 0, idleInTransaction: 10_000 };
 
-async function withClient<Result>(address: PostgresAddress, use: (client: Client) => Promise<Result>): Promise<Result> {
-  const client = await openClient(address, { statement: 0, idleInTransaction: IDLE_MIGRATION });
+async function withClient<Result>(address: PostgresAddress, limits: Limits, use: (client: Client) => Promise<Result>): Promise<Result> {
+  const client = await openClient(address, limits);
   try {
     return await use(client);
   } finally {

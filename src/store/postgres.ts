@@ -88,9 +88,26 @@ export async function openClient(address: PostgresAddress, limits: Limits = {}):
     get isLost() {
       return lost !== undefined;
     },
-    close: () => client.end().catch(() => undefined),
+    close: () => farewell(client),
   };
 }
+
+/** A server that is silent does not say goodbye either, and a connection that waits for it keeps the process from ending. */
+async function farewell(client: pg.Client): Promise<void> {
+  const waiting = setTimeout(() => client.connection.stream.destroy(), CONNECT_WITHIN);
+  await client.end().catch(() => undefined);
+  clearTimeout(waiting);
+}
+
+/** Whether what was thrown says that the server did not answer, or not in time: pg's words where it said nothing at all, the server's code for a statement that waited. */
+export function isSilence(error: unknown): boolean {
+  if (error instanceof StoreGone) return error.cause instanceof Error && SILENT.has(error.cause.message);
+  return WAITED.has(sqlState(error) ?? '');
+}
+
+const SILENT = new Set(['timeout expired', 'Query read timeout']);
+/** query_canceled, by statement_timeout; lock_not_available. */
+const WAITED = new Set(['57014', '55P03']);
 
 /** A server near by that may answer instead, while it may. */
 export interface Near {

@@ -1,16 +1,17 @@
 // A server that stops, restarts, answers nothing, or is not what it should be: what the store does then, and what it never says.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import { type Kysely, sql } from 'kysely';
+import pg from 'pg';
 import { CoherentCache, monotonic, Versions } from '../../src/core/coherence.ts';
 import { Failure } from '../../src/core/failure.ts';
 import { type PostgresAddress, parseStoreAddress, type StoreAddress } from '../../src/core/store-address.ts';
@@ -18,9 +19,10 @@ import { MIGRATIONS } from '../../src/store/migrate.ts';
 import { openReader, openStore } from '../../src/store/open.ts';
 import { openClient } from '../../src/store/postgres.ts';
 import { migratePostgres } from '../../src/store/postgres-schema.ts';
-import { openPostgresSnapshot } from '../../src/store/postgres-store.ts';
+import { openPostgresSnapshot, peekPostgres, postgresExists } from '../../src/store/postgres-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openForwarder } from '../cluster-yard.ts';
+import { CLI } from '../nodes.ts';
 import { accountWithoutRights, noPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
 
 let server: PostgresServer;
@@ -157,6 +159,61 @@ describe('the store on a server that fails', { skip: noPostgres }, () => {
     await close();
   });
 
+  test('whoever only looks whether there is a store hears that the server does not answer, at whatever point it stands still', async (t) => {
+    const place = await address();
+    await (await open(place)).close();
+    const [looks, within] = [[() => peekPostgres(place, 'a', within), () => postgresExists(place, within)], 2000] as const;
+    const refusals = (): Promise<unknown> => Promise.all(looks.map((look) => assert.rejects(look(), silent)));
+    assert.deepEqual(await Promise.all(looks.map((look) => look())), [undefined, true]);
+
+    // Somebody has the table, and the statement waits for it.
+    const owner = new pg.Client({
+      host: server.folder,
+      port: server.port,
+      user: 'owner',
+      password: server.password,
+      database: place.database,
+    });
+    await owner.connect();
+    t.after(() => owner.end());
+    const lock = 'begin; lock table strongroom_schema in access exclusive mode';
+    await owner.query(lock);
+    await refusals();
+
+    // The server's process for the connection is stopped in the middle of it, and hears of no limit.
+    const asked = refusals();
+    const stopped = await waiting(place.database, looks.length);
+    for (const pid of stopped) process.kill(pid, 'SIGSTOP');
+    await owner.query('rollback');
+    await asked;
+    for (const pid of stopped) process.kill(pid, 'SIGCONT');
+
+    // The kernel takes the connection, and nobody says a word on it: a command ends with that.
+    const mute = createServer(() => undefined).listen(0, '127.0.0.1');
+    t.after(() => mute.close());
+    await once(mute, 'listening');
+    const { port } = mute.address() as AddressInfo;
+    const words = ['store', 'reopen', `postgres://owner@127.0.0.1:${port}/strongroom?sslmode=disable`, '--data', folder];
+    const said = await new Promise<string>((done) =>
+      execFile(process.execPath, [CLI, ...words], (error, _, text) => done(`${error?.code} ${text}`)),
+    );
+    assert.match(
+      said,
+      new RegExp(
+        `^1 strongroom: the server of postgres://owner@127\\.0\\.0\\.1:${port}/strongroom does not answer; nothing was changed\\. See`,
+      ),
+    );
+  });
+
+  test('a connection is let go of also where the server does not say goodbye', async () => {
+    const place = await address();
+    const client = await openClient(place);
+    const pid = Number((await client.run('select pg_backend_pid() as pid')).rows[0]?.pid);
+    process.kill(pid, 'SIGSTOP');
+    await client.close();
+    process.kill(pid, 'SIGCONT');
+  });
+
   test('a second service on the same database is refused, and may start when the first has ended', async () => {
     const place = await address();
     const first = await open(place);
@@ -283,6 +340,21 @@ describe('the store over TLS', { skip: noPostgres }, () => {
     await assert.rejects(open(parseStoreAddress(bare)), /does not support SSL/);
   });
 });
+
+function silent(error: unknown): boolean {
+  assert.match(String(error), /the server of postgres:\/\/owner@\/\S+ does not answer; nothing was changed\. See whether/);
+  assert.doesNotMatch(inspect(error), new RegExp(server.password));
+  return true;
+}
+
+/** The server's processes of as many connections that wait for a table. */
+async function waiting(database: string, count: number): Promise<readonly number[]> {
+  for (;;) {
+    const rows = await server.admin(`select pid from pg_locks where locktype = 'relation' and not granted`, database);
+    if (rows.length === count) return rows.map(({ pid }) => Number(pid));
+    await new Promise((wake) => setTimeout(wake, 20));
+  }
+}
 
 /** Between client and server; loses the connection at the next commit, before or after the server has it. */
 async function cuttingProxy(
