@@ -22,6 +22,8 @@ export interface Request {
   readonly token?: string | undefined;
   /** Chosen in turn for each request, instead of `token`. */
   readonly tokens?: readonly string[] | undefined;
+  /** Fields besides those that the others make. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Load {
@@ -74,8 +76,9 @@ export async function hit(request: Request, { seconds, connections, cores, pid }
   }
 }
 
-function scriptOf({ host, method, path, paths, body, token, tokens }: Request): string {
+function scriptOf({ host, method, path, paths, body, token, tokens, headers: more }: Request): string {
   const headers = {
+    ...more,
     ...(host === undefined ? {} : { Host: host }),
     ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
     ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
