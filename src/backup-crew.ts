@@ -6,6 +6,7 @@ import type { BackupThreadData } from './backup-thread.ts';
 import { entrance } from './bundle/beside.ts';
 import { jobFailure } from './core/errors-backup.ts';
 import { type Peer, peer } from './core/thread-calls.ts';
+import { hasJob } from './hsm/backup/jobs.ts';
 import { keepRows } from './hsm/backup/replace.ts';
 import { type BackupRunner, openBackupRunner, type RunnerParts } from './hsm/backup/runner.ts';
 import { type BackupAge, backupAges } from './hsm/backup/schedule.ts';
@@ -13,7 +14,7 @@ import { type BackupWork, sweepSpool, type WorkParts } from './hsm/backup/work.t
 import type { Backups } from './hsm/world.ts';
 
 /** What the thread asks of this one. */
-type BackupAnswers = Pick<WorkParts, 'keep' | 'identityToken'>;
+type BackupAnswers = Pick<WorkParts, 'keep' | 'isOurs' | 'identityToken'>;
 
 interface Hand {
   readonly worker: Worker;
@@ -84,17 +85,17 @@ function spoken(age: number): string {
 }
 
 function answers({ write, identityToken }: Pick<RunnerParts, 'write'> & Pick<BackupAnswers, 'identityToken'>): BackupAnswers {
-  return { keep: (batch) => write((writer) => keepRows(writer, batch)), identityToken };
+  return { keep: (batch) => write((writer) => keepRows(writer, batch)), isOurs: (job) => hasJob(write, job), identityToken };
 }
 
 /** The work, done in a thread that is there as long as it is needed. */
-function openBackupCrew(data: BackupThreadData, { keep, identityToken }: BackupAnswers): BackupWork {
+function openBackupCrew(data: BackupThreadData, answers: BackupAnswers): BackupWork {
   let hand: Hand | undefined;
   let isClosed = false;
 
   function engage(): Hand {
     const worker = new Worker(entrance('backup-thread'), { workerData: data, resourceLimits: LIMITS });
-    const asked = peer(worker, { keep, identityToken });
+    const asked = peer(worker, { ...answers });
     const engaged: Hand = { worker, asked, tasks: 0, idle: undefined };
     let reason: unknown;
     worker.on('error', (error) => {

@@ -42,5 +42,6 @@ const work = openBackupWork({
   keep: async (batch) => {
     await main.ask('keep', batch);
   },
+  isOurs: (job) => main.ask('isOurs', job) as ReturnType<WorkParts['isOurs']>,
   identityToken: (hsmId) => main.ask('identityToken', hsmId) as ReturnType<WorkParts['identityToken']>,
 });

@@ -8,6 +8,11 @@ export function jobFailure(code: string, message: string, cause?: unknown): Fail
   return new Failure(400, code, message, { cause });
 }
 
+/** This node was taken for dead while it did the job; nobody is told but its own code. */
+export function jobTaken(): Failure {
+  return jobFailure('JobTaken', 'Another node of the service has this job now.');
+}
+
 export function anotherJobRuns(kind: 'backup' | 'restore'): Failure {
   return new Failure(409, 'Conflict', `Another ${kind} operation is in progress.`);
 }

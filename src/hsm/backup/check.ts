@@ -44,6 +44,7 @@ export async function checkAll(
     settings: looked.settings,
     snapshot: () => Promise.reject(new Error('nothing is backed up here')),
     keep: () => Promise.reject(new Error('nothing is restored here')),
+    isOurs: () => Promise.reject(new Error('nothing is backed up here')),
     identityToken: looked.access.identityToken,
   });
   return work.verify({ jobId, hsm, place: looked.place, folder: looked.folder, sealedToken });

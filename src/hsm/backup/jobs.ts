@@ -8,9 +8,9 @@ import { anotherJobRuns, jobFailure } from '../../core/errors-backup.ts';
 import { Failure } from '../../core/failure.ts';
 import type { CryptoModule } from '../../crypto/module.ts';
 import type { SecretPurpose } from '../../crypto/types.ts';
-import { nodeOf } from '../../store/nodes.ts';
+import { nodeOf, ShutOut } from '../../store/nodes.ts';
 import type { Tables } from '../../store/schema.ts';
-import type { Reader, Writer } from '../../store/store.ts';
+import type { Reader, Store, Writer } from '../../store/store.ts';
 import type { HasEnded } from '../pool.ts';
 import type { HsmWriteParts } from '../world.ts';
 import type { Named } from './place.ts';
@@ -78,6 +78,23 @@ export async function adoptJobs(writer: Writer, hasEnded: HasEnded, now: number)
     await writer.updateTable('backup_jobs').set({ holder: writer.holder, folder: moved }).where('id', '=', id).execute();
   }
   return orphans.map(({ id }) => id);
+}
+
+/** Whether this run of the service still has the job, and in this folder. Rejects when the store cannot say. */
+export async function hasJob(
+  write: Store['write'],
+  { jobId, folder }: { readonly jobId: string; readonly folder: string },
+): Promise<boolean> {
+  try {
+    return await write(async (writer) => {
+      const job = await jobNamed(writer, jobId);
+      // Purged with its HSM: nobody else has it.
+      return job === undefined || (job.holder === writer.holder && job.folder === folder);
+    });
+  } catch (error) {
+    if (error instanceof Failure && error.cause instanceof ShutOut) return false;
+    throw error;
+  }
 }
 
 export function jobUnderWay(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<JobRow | undefined> {

@@ -4,7 +4,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../../core/clock.ts';
-import { jobFailure, serviceEnded } from '../../core/errors-backup.ts';
+import { jobFailure, jobTaken, serviceEnded } from '../../core/errors-backup.ts';
 import { Failure } from '../../core/failure.ts';
 import type { Urls } from '../../core/urls.ts';
 import type { CryptoModule } from '../../crypto/module.ts';
@@ -73,13 +73,14 @@ export function openBackupRunner(parts: RunnerParts): BackupRunner {
 
   async function run(jobId: string, resumed: boolean): Promise<void> {
     const job = await surely(() => jobNamed(read, jobId));
-    if (job?.status !== 'InProgress') return;
+    // Another node may have it, if this one slept since the row came to be.
+    if (job?.status !== 'InProgress' || isOthers(job)) return;
     try {
       const details = await (resumed ? goOn(job) : perform(job));
       if (details !== ENDED) await surely(() => write((writer) => endJob(writer, job.id, { details }, clock.now())));
     } catch (error) {
-      // The row stays as it is: the next start of the service finds it.
-      if (closing.signal.aborted) return;
+      // The row stays as it is: the next start of the service finds it, or it is another node's.
+      if (closing.signal.aborted || (error instanceof Failure && error.code === jobTaken().code)) return;
       if (!(error instanceof Failure)) parts.troubled(error);
       await surely(() =>
         write(async (writer) => {
@@ -106,6 +107,10 @@ export function openBackupRunner(parts: RunnerParts): BackupRunner {
       }
     }
     return undefined;
+  }
+
+  function isOthers({ holder }: JobRow): boolean {
+    return holder !== parts.holder();
   }
 
   function perform(job: JobRow): Promise<string | null | typeof ENDED> {
@@ -143,6 +148,7 @@ export function openBackupRunner(parts: RunnerParts): BackupRunner {
     const job = await jobNamed(read, jobId);
     const hsm = await hsmNumbered(parts, hsm_id);
     if (job === undefined || hsm === undefined) throw jobFailure('HsmDeleted', 'The HSM was deleted meanwhile.');
+    if (job.status === 'InProgress' && isOthers(job)) throw jobTaken();
     const place = placeOf(job);
     if (place === undefined) throw new Error('a job that needs a storage has none');
     const { id, name, domainId, domain } = hsm;

@@ -3,8 +3,9 @@
 
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../../core/clock.ts';
-import { backupDoesNotOpen, jobFailure } from '../../core/errors-backup.ts';
+import { backupDoesNotOpen, jobFailure, jobTaken } from '../../core/errors-backup.ts';
 import { Failure } from '../../core/failure.ts';
 import type { CryptoModule } from '../../crypto/module.ts';
 import { asSealedKey, type KeyMaterial } from '../../crypto/types.ts';
@@ -30,6 +31,7 @@ import {
 import { TOKEN_PURPOSE } from './jobs.ts';
 import { openStorage } from './open-storage.ts';
 import type { BackupSettings } from './place.ts';
+import { AGAIN_AFTER } from './replace.ts';
 import type { Place, Storage } from './storage.ts';
 
 /** What a step needs to know of its job. Plain data: it crosses threads. */
@@ -74,6 +76,8 @@ export interface WorkParts {
   snapshot(): OpenReader | Promise<OpenReader>;
   /** Keeps rows of a restore until all are there. */
   keep(batch: { readonly jobId: string; readonly sequence: number; readonly rows: string }): Promise<void>;
+  /** Whether the job is still this node's, which may have slept. Rejects when the store cannot say. */
+  isOurs(job: Pick<Order, 'jobId' | 'folder'>): Promise<boolean>;
   identityToken(hsmId: string): Promise<{ readonly token: string; readonly expiresAt: number }>;
 }
 
@@ -81,15 +85,17 @@ export interface WorkParts {
 const BATCH_ROWS = 250;
 const BATCH_LENGTH = 1 << 20;
 const PROBE = 'check';
+/** Milliseconds for which an ending service removes what is not its own any more. */
+const DISCARDED_WITHIN = 10_000;
 
 export function openBackupWork(parts: WorkParts): BackupWork {
   const { crypto, clock, settings, snapshot, keep } = parts;
   const ending = new AbortController();
 
-  async function within<Result>(order: Order, use: (storage: Storage) => Promise<Result>): Promise<Result> {
+  async function within<Result>(order: Order, use: (storage: Storage) => Promise<Result>, signal = ending.signal): Promise<Result> {
     const sealed = order.sealedToken;
     const token = sealed === null ? undefined : crypto.openSecret(TOKEN_PURPOSE, order.jobId, sealed).toString();
-    const access = { token, identityToken: () => parts.identityToken(order.hsm.id), signal: ending.signal };
+    const access = { token, identityToken: () => parts.identityToken(order.hsm.id), signal };
     const storage = await openStorage(order.place, order.folder, access, settings);
     try {
       return await use(storage);
@@ -128,6 +134,24 @@ export function openBackupWork(parts: WorkParts): BackupWork {
     }
   }
 
+  /** Asks until the store answers: of a job that another node has by now there may not be a second backup, nor half of one. */
+  async function proveOurs({ jobId, folder }: Order): Promise<void> {
+    for (;;) {
+      ending.signal.throwIfAborted();
+      const isOurs = await parts.isOurs({ jobId, folder }).catch(() => undefined);
+      if (isOurs === true) return;
+      if (isOurs === false) throw jobTaken();
+      await pause(AGAIN_AFTER, undefined, { signal: ending.signal }).catch(() => undefined);
+    }
+  }
+
+  /** A backup that failed, or is another node's job by now, leaves nothing behind where that can be had. The service may be ending. */
+  async function discard(order: Order, written: readonly string[]): Promise<void> {
+    await rm(join(settings.spool, order.jobId), { recursive: true, force: true });
+    const signal = ending.signal.aborted ? AbortSignal.timeout(DISCARDED_WITHIN) : ending.signal;
+    await within(order, (storage) => removeAll(storage, written), signal).catch(() => undefined);
+  }
+
   async function backup(order: Order): Promise<Counts> {
     return within(order, async (storage) => {
       const written: string[] = [];
@@ -138,16 +162,17 @@ export function openBackupWork(parts: WorkParts): BackupWork {
           ending.signal.throwIfAborted();
           const bytes = await readFile(join(folder, name));
           written.push(name);
+          if (name === MANIFEST) await proveOurs(order);
           if (!(isOld && (await storage.has(name, bytes)))) await storage.put(name, bytes);
         }
+        // It may have stood still between the question and the last file.
+        await proveOurs(order);
         await rm(folder, { recursive: true, force: true });
         return countsOf(manifest);
       } catch (error) {
-        // What was interrupted goes on after the restart; what failed leaves nothing behind where that can be had.
-        if (!ending.signal.aborted) {
-          await rm(join(settings.spool, order.jobId), { recursive: true, force: true });
-          await removeAll(storage, written.toReversed()).catch(() => undefined);
-        }
+        // What was interrupted goes on after the restart, if it is still ours then.
+        const goesOn = ending.signal.aborted && (await parts.isOurs({ jobId: order.jobId, folder: order.folder }).catch(() => true));
+        if (!goesOn) await discard(order, written.toReversed());
         throw error;
       }
     });

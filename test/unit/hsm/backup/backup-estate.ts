@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { insertJob, type JobKind, type JobRow, jobNamed } from '../../../../src/hsm/backup/jobs.ts';
+import { hasJob, insertJob, type JobKind, type JobRow, jobNamed } from '../../../../src/hsm/backup/jobs.ts';
 import type { BackupSettings } from '../../../../src/hsm/backup/place.ts';
 import { keepRows } from '../../../../src/hsm/backup/replace.ts';
 import { type BackupRunner, openBackupRunner } from '../../../../src/hsm/backup/runner.ts';
@@ -64,6 +64,7 @@ export async function openBackupEstate(t: TestContext, options: { readonly known
       settings,
       snapshot: () => openEmbeddedSnapshot(estate.dataFolder),
       keep: (batch) => write((writer) => keepRows(writer, batch)),
+      isOurs: (job) => hasJob(parts.write, job),
       identityToken: () => Promise.reject(new Error('nobody asks for one')),
     });
     return openBackupRunner({
