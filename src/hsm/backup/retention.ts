@@ -1,7 +1,7 @@
 // What follows a backup that a schedule made: what went wrong stands in the schedule, and older ones than are to stay are removed from the storage.
 
 import { Failure } from '../../core/failure.ts';
-import type { Reader, Writer } from '../../store/store.ts';
+import type { Writer } from '../../store/store.ts';
 import { failureOfJob, type JobRow, TOKEN_PURPOSE } from './jobs.ts';
 import type { RunnerParts } from './runner.ts';
 import { HOUR, keptToken, type ScheduleRow, scheduleOf } from './schedule.ts';
@@ -11,11 +11,14 @@ type Ordered = (job: JobRow, use: (order: Order) => Promise<void>) => Promise<vo
 
 /** `ordered` tells a step of the work what it has to know of a job. */
 export async function afterScheduled(parts: RunnerParts, job: JobRow, ordered: Ordered): Promise<void> {
-  const { read, write, clock } = parts;
+  const { write, clock } = parts;
   await write((writer) => noteOutcome(writer, job, clock.now()));
-  const schedule = await scheduleOf(read, job.hsm_id);
-  if (schedule === undefined || job.status !== 'Succeeded') return;
-  for (const old of await outlived(read, schedule)) {
+  if (job.status !== 'Succeeded') return;
+  for (;;) {
+    // Decided anew for each, as a change: a node that was taken for dead meanwhile decides nothing any more.
+    const due = await write((writer) => outlived(writer, job.hsm_id));
+    if (due === undefined) return;
+    const { schedule, old } = due;
     const failure = await removed(parts, schedule, old, ordered);
     if (failure === undefined) await write((writer) => markRemoved(writer, old));
     // The next backup tries again.
@@ -53,17 +56,20 @@ async function noteOutcome(writer: Writer, job: JobRow, now: number): Promise<vo
   await writer.updateTable('backup_schedules').set({ trouble: job.error_message, next_at }).where('hsm_id', '=', job.hsm_id).execute();
 }
 
-/** Scheduled backups beyond the number that stays, oldest first. */
-async function outlived(read: Pick<Reader, 'selectFrom'>, { hsm_id, keep }: ScheduleRow): Promise<readonly JobRow[]> {
-  const there = await read
+/** The oldest of the scheduled backups beyond the number that stays, and the schedule which says that. */
+async function outlived(writer: Writer, hsmId: string): Promise<{ readonly schedule: ScheduleRow; readonly old: JobRow } | undefined> {
+  const schedule = await scheduleOf(writer, hsmId);
+  if (schedule === undefined) return undefined;
+  const there = await writer
     .selectFrom('backup_jobs')
     .selectAll()
-    .where('hsm_id', '=', hsm_id)
+    .where('hsm_id', '=', hsmId)
     .where('kind', '=', 'backup')
     .where('status', '=', 'Succeeded')
     .where('scheduled', '=', 1)
     .where('removed', '=', 0)
     .orderBy('started_at', 'desc')
     .execute();
-  return there.slice(keep).reverse();
+  const old = there.slice(schedule.keep).at(-1);
+  return old === undefined ? undefined : { schedule, old };
 }
