@@ -2,7 +2,9 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
+import type { Duplex } from 'node:stream';
 import type { SecureContext, TLSSocket } from 'node:tls';
+import { STATUS_CODES } from '../core/node-http.ts';
 import { write } from './answers.ts';
 import type { Answering } from './incoming.ts';
 import { openPlain, type PlainConnection } from './plain-connection.ts';
@@ -36,13 +38,24 @@ const OVERDUE_CHECK = 5_000;
 const IDLE = 75_000;
 const DRAIN_WITHIN = 10_000;
 const SWEEP_EVERY = 50;
+/** Milliseconds for which whoever was refused by the parser may still be speaking. */
+const REFUSED_LINGER = 1000;
 /** How often the certificate of the fixed names is looked at; it is replaced a month before it ends. */
 const RENEWAL_CHECK = 3_600_000;
+
+/** Why Node's parser gave a request up, as the client is told; for whatever else it finds, 400. */
+const REFUSALS: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
 
 /** `proxies`: who may say in front of a connection whose it is. */
 export function openListener(answer: Answering, proxies?: ProxyHeaders): Listener {
   const servers: Server[] = [];
   const connections = new Set<PlainConnection>();
+  /** The latest answer on a connection of Node's. */
+  const answers = new WeakMap<Duplex, ServerResponse>();
   let renewal: NodeJS.Timeout | undefined;
   let isClosing = false;
 
@@ -50,6 +63,7 @@ export function openListener(answer: Answering, proxies?: ProxyHeaders): Listene
     // Whoever keeps a connection alive is told that this was its last answer.
     if (isClosing) response.shouldKeepAlive = false;
     const { method = '', url = '/', headers, socket } = request;
+    answers.set(socket, response);
     answer({ method, url, headers, socket, body: () => readBytes(request) }, (given) => write(response, given));
   }
 
@@ -91,6 +105,7 @@ export function openListener(answer: Answering, proxies?: ProxyHeaders): Listene
       for (const host of hosts) {
         const server = createServer(options, take);
         plainFirst(server);
+        server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuse(error, socket, answers.get(socket)));
         proxies?.before(server);
         if (await listening(server, { host, port, reusePort }, absent)) servers.push(server);
       }
@@ -105,6 +120,23 @@ export function openListener(answer: Answering, proxies?: ProxyHeaders): Listene
       await Promise.all(servers.map((server) => closed(server, connections)));
     },
   };
+}
+
+/** Ends a connection on which no more requests can be told apart: with the reason, unless that would stand in the middle of `answer`. */
+function refuse({ code = '' }: NodeJS.ErrnoException, socket: Duplex, answer: ServerResponse | undefined): void {
+  const status = REFUSALS[code] ?? (code.startsWith('HPE_') ? 400 : undefined);
+  const isInTheMiddle = answer?.headersSent === true && !answer.writableFinished;
+  if (status === undefined || isInTheMiddle || !socket.writable) {
+    // A second refusal of what is still being said.
+    if (!socket.writableEnded) socket.destroy();
+    return;
+  }
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`);
+  // Closing a connection on which something is unread resets it, and the client loses the answer. So it is heard out, for a moment, by nobody.
+  const hurry = setTimeout(() => socket.destroy(), REFUSED_LINGER);
+  socket.removeAllListeners('data').on('data', () => undefined);
+  socket.on('end', () => socket.destroy()).on('close', () => clearTimeout(hurry));
+  socket.resume();
 }
 
 async function fixedCertificate(certificates: Certificates) {
