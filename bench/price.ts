@@ -22,7 +22,7 @@ const COUNTS = [10, 100];
 /** As many as an HSM may have. */
 const RULES = [1, 10];
 const PLAIN = 'plain';
-const NODES = 'nodes';
+const NODE_HTTP = 'node-http';
 const KEY = 'key-0';
 
 /** The rows of the table: which variant, and which one it is compared with. */
@@ -32,7 +32,7 @@ const ROWS: readonly (readonly [name: string, variant: string])[] = [
   ...COUNTS.map((count) => [`${count} groups, each with a role at another key`, `groups-${count}`] as const),
   ['a token that is verified anew', 'token'],
   ...RULES.map((count) => [`a network rule of ${count} address${count === 1 ? '' : 'es'}`, `rules-${count}`] as const),
-  ["a field that leaves the connection to Node's HTTP server", NODES],
+  ["a field that leaves the connection to Node's HTTP server", NODE_HTTP],
 ];
 
 export const price: Section = {
@@ -56,7 +56,7 @@ export const price: Section = {
       say(`signing ${TOKENS} tokens`);
       let tokens = await tokensLike(service.dataFolder, plain.token, TOKENS);
       operations.set('token', [service.pid, plain]);
-      operations.set(NODES, [service.pid, { ...plain, headers: { TE: 'trailers' } }]);
+      operations.set(NODE_HTTP, [service.pid, { ...plain, headers: { TE: 'trailers' } }]);
       for (const count of COUNTS) {
         const grouped = await started(`groups-${count}`);
         operations.set(`groups-${count}`, [grouped.pid, signatureOf(await requestsTo(grouped, PLAIN))]);
