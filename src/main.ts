@@ -42,7 +42,7 @@ import {
   type Unlocked,
   workerData,
 } from './opening.ts';
-import { openServiceStore, refuseStrayLog } from './operator/anchor.ts';
+import { openServiceStore, refuseAtSight } from './operator/anchor.ts';
 import { adoptAtStart, openCharge } from './operator/charge.ts';
 import { controlFileIn, controlNote, removeControlFile } from './operator/control-file.ts';
 import { joinService } from './operator/joining.ts';
@@ -167,7 +167,7 @@ async function openOperatorPorts({ config, crew, status, undoing }: Ground): Pro
 /** The root key: from where the settings say, from a member of the cluster, or from the operator, who is waited for. */
 async function unlock(ground: Ground, { commands }: OperatorPorts, authority: Authority): Promise<Unlocked> {
   const { config, log, clock, status, undoing, stop } = ground;
-  await refuseStrayLog(config.dataFolder);
+  await refuseAtSight(config.dataFolder);
   let sealedDoor: SealedDoor | undefined;
   const rootKeys = await openRootKeys(
     config,

@@ -96,10 +96,13 @@ export async function openAnchoredStore(dataFolder: string, rootKeys: RootKeys, 
 }
 
 /**
- * Before anything opens the database: after a stop there is no write-ahead log, and one that is there all the same would be put into the database by whoever
- * opens it first. Throws as `openAnchoredStore`.
+ * What can be said against the database before anything opens it: a file that was cut off, or is none; and a write-ahead log that is there after a stop, which
+ * would be put into the database by whoever opens it first. Throws as `openAnchoredStore`.
  */
-export async function refuseStrayLog(dataFolder: string): Promise<void> {
+export async function refuseAtSight(dataFolder: string): Promise<void> {
+  if (!databaseExists(dataFolder)) return;
+  const damage = await visibleDamage(dataFolder);
+  if (damage !== undefined) throw refused(dataFolder, damage);
   const text = await textOfAnchor(dataFolder);
   const parsed = v.safeParse(AnchorText, text);
   if (parsed.success && parsed.output.stopped !== null && (await hasLog(dataFolder))) {

@@ -10,7 +10,7 @@ import { passphraseFor } from '../terminal/ask.ts';
 import { parseSecretSource, SECRET_SOURCES, type SecretSource } from '../terminal/secret-source.ts';
 import { UsageError } from '../terminal/usage-error.ts';
 import { print, readWords, say } from '../terminal/words.ts';
-import { openServiceStore, refuseStrayLog } from './anchor.ts';
+import { openServiceStore, refuseAtSight } from './anchor.ts';
 import { NotRunning, tellService } from './control-file.ts';
 import { COMMANDED, changeRootKey, forgetOtherRootKey, settleRootKey } from './root-key-change.ts';
 import { commandedRootKey, openRootKeysHere } from './root-key-opening.ts';
@@ -117,7 +117,7 @@ async function rotateStopped(config: Config, passphrase: Buffer | undefined, old
   if (!(await storeExists(config))) throw new Error(`'${config.dataFolder}' has no database; there is nothing to seal anew`);
   const lock = lockFolder(config.dataFolder);
   try {
-    await refuseStrayLog(config.dataFolder);
+    await refuseAtSight(config.dataFolder);
     const rootKeys = await openRootKeysHere(config, oldFrom, '--old-passphrase-from');
     const store = await openServiceStore(config, rootKeys, {
       versions: new Versions(Versions.allocate()),

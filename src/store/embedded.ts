@@ -6,6 +6,7 @@ import { copyDatabase } from './copy.ts';
 import { readMeta } from './meta.ts';
 import { migrate, schemaOf } from './migrate.ts';
 import { type Connection, openReader, openWriter, transactionsOf } from './sqlite.ts';
+import { isDamage } from './storage-errors.ts';
 import type { OpenReader, Store, StoreOptions } from './store.ts';
 import { WriteQueue } from './write-queue.ts';
 
@@ -56,11 +57,16 @@ export async function openEmbeddedStore(dataFolder: string, options: StoreOption
  */
 export async function peekMeta(dataFolder: string, key: string): Promise<string | undefined> {
   if (!databaseExists(dataFolder)) return undefined;
-  const connection = openWriter(databaseFile(dataFolder));
+  const file = databaseFile(dataFolder);
+  let connection: Connection | undefined;
   try {
+    connection = openWriter(file);
     return (await schemaOf(connection)) === 0 ? undefined : await readMeta(connection.db, key);
+  } catch (error) {
+    if (isDamage(error)) throw new Error(`'${file}' is damaged; take one from a snapshot. Nothing was changed`, { cause: error });
+    throw error;
   } finally {
-    connection.close();
+    connection?.close();
   }
 }
 

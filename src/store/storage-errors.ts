@@ -18,6 +18,12 @@ export function diskTrouble(error: unknown): string | undefined {
   return result === 10 || code === 'EIO' ? 'the disk fails' : undefined;
 }
 
+/** Whether SQLite found that the file is not whole, or none of its own (SQLITE_CORRUPT, SQLITE_NOTADB). */
+export function isDamage(error: unknown): boolean {
+  const result = primaryResult(error);
+  return result === 11 || result === 26;
+}
+
 /** Whether the error speaks of the disk or of the server, not of the statement. */
 export function isStorageError(error: unknown): boolean {
   const result = primaryResult(error);

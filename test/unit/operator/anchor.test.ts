@@ -10,8 +10,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { Versions } from '../../../src/core/coherence.ts';
 import { newRootKey, RootKeys } from '../../../src/crypto/root-keys.ts';
-import { acceptDatabase, anchorFile, openAnchoredStore, refuseStrayLog } from '../../../src/operator/anchor.ts';
-import { databaseFile } from '../../../src/store/embedded.ts';
+import { acceptDatabase, anchorFile, openAnchoredStore, refuseAtSight } from '../../../src/operator/anchor.ts';
+import { databaseFile, peekMeta } from '../../../src/store/embedded.ts';
 import { writeMeta } from '../../../src/store/meta.ts';
 
 const KEY = newRootKey();
@@ -26,14 +26,14 @@ async function temporary(t: TestContext): Promise<string> {
 
 /** One run of a service that writes something and is stopped. */
 async function run(folder: string, value: string, rootKeys = keys()): Promise<void> {
-  await refuseStrayLog(folder);
+  await refuseAtSight(folder);
   const store = await openAnchoredStore(folder, rootKeys, options);
   await store.write((writer) => writeMeta(writer, 't', value));
   await store.close();
 }
 
 async function valueIn(folder: string, rootKeys = keys()): Promise<string | undefined> {
-  await refuseStrayLog(folder);
+  await refuseAtSight(folder);
   const store = await openAnchoredStore(folder, rootKeys, options);
   const row = await store.read.selectFrom('meta').select('value').where('key', '=', 't').executeTakeFirst();
   await store.close();
@@ -142,6 +142,22 @@ test('after a kill, a database of an earlier run and a damaged one are refused',
   await file.close();
   await assert.rejects(valueIn(damaged), /it is damaged/);
   await assert.rejects(acceptDatabase(damaged, keys()), /is damaged .*take one from a snapshot/);
+});
+
+test('a database that was never copied to its end is refused before anything is read from it, and so is one whose first page is damaged', async (t) => {
+  const whole = await temporary(t);
+  await run(whole, 'one');
+  const cut = await temporary(t);
+  await writeFile(databaseFile(cut), readFileSync(databaseFile(whole)).subarray(0, 20_000));
+  await assert.rejects(refuseAtSight(cut), /is refused: it was cut off: it has 20000 bytes/);
+
+  const torn = await temporary(t);
+  const bytes = readFileSync(databaseFile(whole));
+  bytes.fill(0xff, 100, 4096);
+  await writeFile(databaseFile(torn), bytes);
+  await refuseAtSight(torn);
+  await assert.rejects(peekMeta(torn, 't'), /strongroom\.db' is damaged; take one from a snapshot\. Nothing was changed/);
+  assert.deepEqual(readFileSync(databaseFile(torn)), bytes);
 });
 
 test('a start that is cut off anywhere starts again', async (t) => {
