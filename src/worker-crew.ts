@@ -10,6 +10,7 @@ import type { Clock } from './core/clock.ts';
 import type { Tag } from './core/coherence.ts';
 import { Failure } from './core/failure.ts';
 import type { OutboundRules } from './core/outbound.ts';
+import { isReply } from './core/reply.ts';
 import type { Room } from './core/route.ts';
 import type { PostgresAddress } from './core/store-address.ts';
 import { type Peer, peer } from './core/thread-calls.ts';
@@ -18,7 +19,7 @@ import { VERSION } from './core/version.ts';
 import type { Authority } from './door/certificate-authority.ts';
 import { parseCall } from './door/decode.ts';
 import { dialects } from './door/dialects.ts';
-import type { WriteRequest } from './door/door.ts';
+import type { WriteRequest, WriteResult } from './door/door.ts';
 import type { AskedSigner, SignerFor } from './hsm/evidence/signers.ts';
 import type { KeySets } from './identity/issuers/key-sets.ts';
 import type { TrustedIssuer } from './identity/issuers/settings.ts';
@@ -100,7 +101,7 @@ export function answersFor(
     signer: (asked: AskedSigner) => signerFor(asked),
     issuerKeys: ({ issuer, kid }: { readonly issuer: string; readonly kid: string }) => keySets.keySetOf(issuer, kid),
     record: async (lines: string) => audit?.append(lines.split('\n')),
-    write: async ({ room, row, visit, carried, facts }: WriteRequest) => {
+    write: async ({ room, row, visit, carried, facts }: WriteRequest): Promise<WriteResult> => {
       const where = rooms[room];
       const served = where?.rows[row];
       if (where === undefined || served === undefined) throw new Error(`there is no row ${row} in room ${room}`);
@@ -108,7 +109,8 @@ export function answersFor(
         const admitted = await served.admit(visit);
         return admitted.run(parseCall(served, visit, carried, habitsOf[where.dialect]));
       };
-      return audit === undefined ? run() : audit.recorded(facts, run);
+      const result = await (audit === undefined ? run() : audit.recorded(facts, run));
+      return isReply(result) ? result : JSON.stringify(result);
     },
   };
 }

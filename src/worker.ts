@@ -18,7 +18,7 @@ import { openEvidence } from './crypto/evidence.ts';
 import { openCryptoModule } from './crypto/openssl-module.ts';
 import { RootKeys } from './crypto/root-keys.ts';
 import type { Leaf } from './door/certificate-authority.ts';
-import { openDoor } from './door/door.ts';
+import { openDoor, type WriteResult } from './door/door.ts';
 import { doorMetrics } from './door/metrics.ts';
 import { certificates } from './door/tls.ts';
 import { type KnownSigner, openSigners, rememberedSigners, type SignerFor } from './hsm/evidence/signers.ts';
@@ -85,7 +85,7 @@ async function open(data: WorkerData): Promise<Opened> {
     rooms: buildRooms(parts),
     verifyToken: tokenVerifier(parts),
     recorder: recorderFor(parts, auditGate),
-    write: (request) => main.ask('write', request),
+    write: (request) => main.ask('write', request) as Promise<WriteResult>,
     isReady: async () => (await main.ask('isReady', undefined)) === true,
     urls,
     tenantId,

@@ -148,7 +148,7 @@ before(async () => {
     recorder,
     write: async (asked) => {
       written.push(asked);
-      return { written: true };
+      return JSON.stringify({ written: true });
     },
     urls,
     tenantId: TENANT,
