@@ -8,6 +8,8 @@ import { anonymous } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/failure.ts';
 import { isReply } from '../core/reply.ts';
+import { prepared } from '../store/prepared.ts';
+import type { Tables } from '../store/schema.ts';
 import type { Store, Writer } from '../store/store.ts';
 import type { Events } from './event.ts';
 import type { Gate } from './gate.ts';
@@ -74,12 +76,12 @@ export function openChanges({ store, chain, ledger, gate, clock, events }: Chang
 
   /** One row for each call, however many commits it makes. */
   async function keep(writer: Writer, facts: CallFacts): Promise<void> {
-    const row = { request_id: facts.requestId, chain, after_sequence: ledger.head.sequence, facts_json: JSON.stringify(facts) };
-    await writer
-      .insertInto('audit_changes')
-      .values(row)
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+    await addRow(writer, {
+      request_id: facts.requestId,
+      chain,
+      after_sequence: ledger.head.sequence,
+      facts_json: JSON.stringify(facts),
+    });
   }
 
   /** So that changes which share a commit do not all take the same ones out. */
@@ -100,7 +102,7 @@ export function openChanges({ store, chain, ledger, gate, clock, events }: Chang
   }
 
   async function take(writer: Writer, ids: readonly string[]): Promise<void> {
-    if (ids.length > 0) await writer.deleteFrom('audit_changes').where('request_id', 'in', ids).execute();
+    if (ids.length > 0) await removeRows(writer, { ids });
   }
 
   async function recorded<Result>(facts: CallFacts, run: () => Promise<Result>): Promise<Result> {
@@ -157,6 +159,17 @@ export function openChanges({ store, chain, ledger, gate, clock, events }: Chang
     },
   };
 }
+
+const addRow = prepared((writer: Writer, row: Tables['audit_changes']) =>
+  writer
+    .insertInto('audit_changes')
+    .values(row)
+    .onConflict((conflict) => conflict.doNothing()),
+);
+
+const removeRows = prepared((writer: Writer, { ids }: { readonly ids: readonly string[] }) =>
+  writer.deleteFrom('audit_changes').where('request_id', 'in', ids),
+);
 
 const DONE: Outcome = { decision: 'allowed', status: 200, reason: undefined, duration: 0 };
 

@@ -14,6 +14,7 @@ import { Failure } from '../core/failure.ts';
 import { admission, OPEN_TO_ALL } from '../core/network-rules.ts';
 import { hsmOrigin, type Urls } from '../core/urls.ts';
 import { asSealedDomainKey, type SealedDomainKey } from '../crypto/types.ts';
+import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
 import type { Writer } from '../store/store.ts';
 import type { ActiveHsm, Hsm, HsmParts, HsmWriteParts } from './world.ts';
@@ -95,11 +96,15 @@ export async function hsmNumbered({ read, urls }: Pick<HsmParts, 'read' | 'urls'
  * Inside a transaction: the HSM that was admitted is still there and active. Making an RSA key takes seconds, and in them its HSM may have been deleted
  * or purged. Throws what admission would throw now.
  */
-export async function proveActive(writer: Pick<Writer, 'selectFrom'>, { id, origin }: ActiveHsm): Promise<void> {
-  const row = await writer.selectFrom('hsms').select('state').where('id', '=', id).where('deleted', '=', 0).executeTakeFirst();
+export async function proveActive(writer: Writer, { id, origin }: ActiveHsm): Promise<void> {
+  const [row] = await stateOf(writer, { id });
   if (row === undefined) throw nobodyAt(origin);
   if (row.state !== 'active') throw notAnswering(row.state);
 }
+
+const stateOf = prepared((writer: Writer, { id }: Pick<Hsm, 'id'>) =>
+  writer.selectFrom('hsms').select('state').where('id', '=', id).where('deleted', '=', 0),
+);
 
 /** What an HSM in this state says to whoever wants to use it. */
 export function notAnswering(state: Exclude<Hsm['state'], 'active'>): Failure {

@@ -8,7 +8,7 @@ import type { Tables } from './schema.ts';
 
 export type Reader = Pick<Kysely<Tables>, 'selectFrom'>;
 
-export interface Writer extends Pick<Kysely<Tables>, 'selectFrom' | 'insertInto' | 'updateTable' | 'deleteFrom'> {
+export interface Writer extends Reader, Pick<Kysely<Tables>, 'insertInto' | 'updateTable' | 'deleteFrom' | 'getExecutor'> {
   /** The run of the service that makes the change; what it holds is free for others once it has ended. */
   readonly holder: string;
   /** Says what this transaction changed, so that every thread's caches drop it before the change is answered. */

@@ -1,4 +1,4 @@
-// What the queue of changes wants of an engine: transactions one after another on one connection, with a savepoint for each job.
+// What the queue of changes wants of an engine: transactions one after another on one connection, with a savepoint for each job that is not alone.
 
 import type { Kysely } from 'kysely';
 import type { Tag } from '../core/coherence.ts';

@@ -1,4 +1,5 @@
 // Group commit: jobs that wait share one transaction and so one sync to disk; each has its own savepoint, so that one that fails takes nothing with it.
+// One that is alone has a transaction of its own, and needs none.
 
 import type { Tag, Versions } from '../core/coherence.ts';
 import { Failure } from '../core/failure.ts';
@@ -14,6 +15,8 @@ interface Job {
 
 interface Done {
   readonly tags: readonly Tag[];
+  /** It failed, and leaves nothing behind. */
+  readonly isRefused: boolean;
   /** Tells whoever waits for the job, once the group is on disk. */
   readonly answer: () => void;
 }
@@ -65,9 +68,11 @@ export class WriteQueue {
     try {
       await this.#transactions.begin();
       for (const job of jobs) {
-        done.push(await this.#inSavepoint(job));
+        done.push(await (jobs.length === 1 ? this.#run(job) : this.#inSavepoint(job)));
       }
-      await this.#transactions.commit(tagsOf(done));
+      // What one that was alone did until it failed goes with its transaction.
+      if (done.every(({ isRefused }) => isRefused)) await this.#transactions.rollBack();
+      else await this.#transactions.commit(tagsOf(done));
     } catch (error) {
       await this.#transactions.rollBack();
       const isUnknown = error instanceof UnknownOutcome;
@@ -88,18 +93,23 @@ export class WriteQueue {
     if (tags.length > 0) this.#committed(tags);
   }
 
-  /** One that is refused is answered with the others: what it was refused for may be what another one of the group has just made. */
+  /** An error that ended the whole transaction (disk full, say) makes the undoing fail too, and so the whole group. */
   async #inSavepoint(job: Job): Promise<Done> {
-    const tags: Tag[] = [];
     await this.#transactions.save();
+    const done = await this.#run(job, () => this.#transactions.release());
+    if (done.isRefused) await this.#transactions.undo();
+    return done;
+  }
+
+  /** One that is refused is answered with the others: what it was refused for may be what another one of the group has just made. */
+  async #run(job: Job, finish?: () => Promise<void>): Promise<Done> {
+    const tags: Tag[] = [];
     try {
       const result = await job.run(writerOver(this.#transactions, tags, this.holder));
-      await this.#transactions.release();
-      return { tags, answer: () => job.resolve(result) };
+      await finish?.();
+      return { tags, isRefused: false, answer: () => job.resolve(result) };
     } catch (error) {
-      // An error that ended the whole transaction (disk full, say) makes this statement fail too, and so the whole group.
-      await this.#transactions.undo();
-      return { tags: [], answer: () => job.reject(isStorageError(error) ? storeUnavailable(error) : error) };
+      return { tags: [], isRefused: true, answer: () => job.reject(isStorageError(error) ? storeUnavailable(error) : error) };
     }
   }
 }
@@ -111,6 +121,7 @@ function tagsOf(done: readonly Done[]): readonly Tag[] {
 function writerOver({ db }: Transactions, tags: Tag[], holder: string): Writer {
   return {
     holder,
+    getExecutor: db.getExecutor.bind(db),
     selectFrom: db.selectFrom.bind(db),
     insertInto: db.insertInto.bind(db),
     updateTable: db.updateTable.bind(db),

@@ -8,6 +8,8 @@ import { test } from 'node:test';
 import { type Tag, Versions } from '../../src/core/coherence.ts';
 import { Failure } from '../../src/core/failure.ts';
 import { openReader, openSnapshot, openStore, type StorePlace, storeExists } from '../../src/store/open.ts';
+import { prepared } from '../../src/store/prepared.ts';
+import type { Tables } from '../../src/store/schema.ts';
 import type { Reader, Store, Writer } from '../../src/store/store.ts';
 
 /** A place where no store is yet. */
@@ -55,6 +57,50 @@ export function storeExercise(empty: () => Promise<EmptyPlace>, options: { reado
         ['fulfilled', 'rejected', 'fulfilled'],
       );
       assert.deepEqual(await keys(store.read), ['t-1', 't-3']);
+    }),
+  );
+
+  told('a job that is alone and throws leaves nothing behind, and the next one is kept', () =>
+    withStore(async ({ store }) => {
+      const refused = store.write(async (writer) => {
+        await put(writer, 't-1');
+        throw new Failure(409, 'Conflict', 'no');
+      });
+      await assert.rejects(refused, /no/);
+      const broken = store.write(async (writer) => {
+        await put(writer, 't-2');
+        await writer.insertInto('meta').values({ key: 't-2', value: 'again' }).execute();
+      });
+      await assert.rejects(broken);
+      await store.write((writer) => put(writer, 't-3'));
+      assert.deepEqual(await keys(store.read), ['t-3']);
+    }),
+  );
+
+  told('a prepared query takes the values of each run: of a row, of lists however long, and what stands in it for good', () =>
+    withStore(async ({ store }) => {
+      const add = prepared((writer: Writer, row: Tables['meta']) => writer.insertInto('meta').values(row));
+      const among = prepared((writer: Writer, { names, value }: { readonly names: readonly string[]; readonly value: string }) =>
+        writer
+          .selectFrom('meta')
+          .select('key')
+          .where('key', 'in', names)
+          .where('value', '=', value)
+          .where('key', 'like', 't-%')
+          .orderBy('key'),
+      );
+      const found = async (names: readonly string[], value: string): Promise<readonly string[]> => {
+        const rows = await store.write((writer) => among(writer, { names, value }));
+        return rows.map(({ key }) => key);
+      };
+      // The names of a row's columns in any order.
+      await store.write((writer) => add(writer, { key: 't-1', value: 'one' }));
+      await store.write((writer) => add(writer, { value: 'one', key: 't-2' }));
+      await store.write((writer) => add(writer, { key: 't-3', value: 'other' }));
+      assert.deepEqual(await found(['t-1', 't-2', 't-3'], 'one'), ['t-1', 't-2']);
+      assert.deepEqual(await found(['t-3'], 'one'), []);
+      assert.deepEqual(await found(['t-3'], 'other'), ['t-3']);
+      assert.deepEqual(await found(['t-2', 't-3'], 'one'), ['t-2']);
     }),
   );
 

@@ -1,7 +1,9 @@
 // Who holds what in an HSM, read from the store once and kept until a commit touches it. Every thread has its own copy.
 
 import { CoherentCache, type Versions } from '../../core/coherence.ts';
-import type { Reader } from '../../store/store.ts';
+import { prepared } from '../../store/prepared.ts';
+import type { Tables } from '../../store/schema.ts';
+import type { Reader, Writer } from '../../store/store.ts';
 import type { DataAction } from './actions.ts';
 import { actionsOf, BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
 import type { Grant } from './decide.ts';
@@ -38,18 +40,36 @@ export interface HeldGrant extends Grant {
   readonly role: RoleDefinition;
 }
 
-/** Reads the grants of an HSM, or those of some principals alone, from wherever the reader reads: inside a transaction, its own changes too. */
-export async function loadGrants(
-  read: Pick<Reader, 'selectFrom'>,
-  hsmId: string,
-  principals?: readonly string[],
-): Promise<readonly HeldGrant[]> {
-  let assignments = read
+/** Reads the grants of an HSM, or those of some principals alone. */
+export async function loadGrants(read: Reader, hsmId: string, principals?: readonly string[]): Promise<readonly HeldGrant[]> {
+  const assignments = assignmentsIn(read, hsmId);
+  return grantsBy(
+    read,
+    hsmId,
+    await (principals === undefined ? assignments : assignments.where('principal_id', 'in', principals)).execute(),
+  );
+}
+
+/** Inside a transaction: what these principals hold, its own changes included. */
+export async function grantsNow(writer: Writer, hsmId: string, principals: readonly string[]): Promise<readonly HeldGrant[]> {
+  return grantsBy(writer, hsmId, await assignmentsTo(writer, { hsmId, principals }));
+}
+
+function assignmentsIn(read: Reader, hsmId: string) {
+  return read
     .selectFrom('role_assignments')
     .select(['name', 'principal_id', 'scope_key', 'role_definition_id'])
     .where('hsm_id', '=', hsmId);
-  if (principals !== undefined) assignments = assignments.where('principal_id', 'in', principals);
-  const rows = await assignments.execute();
+}
+
+const assignmentsTo = prepared(
+  (writer: Writer, { hsmId, principals }: { readonly hsmId: string; readonly principals: readonly string[] }) =>
+    assignmentsIn(writer, hsmId).where('principal_id', 'in', principals),
+);
+
+type AssignmentRow = Pick<Tables['role_assignments'], 'name' | 'principal_id' | 'scope_key' | 'role_definition_id'>;
+
+async function grantsBy(read: Reader, hsmId: string, rows: readonly AssignmentRow[]): Promise<readonly HeldGrant[]> {
   const isBuiltIn = rows.every(({ role_definition_id }) => BUILT_IN.has(role_definition_id));
   const roles = isBuiltIn ? BUILT_IN : new Map([...BUILT_IN, ...(await customRoles(read, hsmId)).map(held)]);
   return rows.flatMap(({ name, principal_id, scope_key, role_definition_id }) => {

@@ -3,6 +3,8 @@
 import { type Clock, seconds } from '../../core/clock.ts';
 import { badParameter, deletedButRecoverable } from '../../core/errors-keyvault.ts';
 import type { MadeKey } from '../../crypto/types.ts';
+import { prepared } from '../../store/prepared.ts';
+import type { Tables } from '../../store/schema.ts';
 import type { Writer } from '../../store/store.ts';
 import type { ActiveWrites, Hsm } from '../world.ts';
 import { type Duration, shifted } from './duration.ts';
@@ -62,33 +64,24 @@ export async function insertVersion(writer: Writer, hsm: Hsm, clock: Clock, vers
     created: now,
     updated: now,
   };
-  await writer.insertInto('key_versions').values(row).execute();
+  await addRow(writer, row);
   writer.touch(keyTag(hsm.id, name));
   // A key that was not there has no policy.
   if (!isNew) await schedule(writer, hsm, name);
   return keyVersionOf(hsm, name, row);
 }
 
+const addRow = prepared((writer: Writer, row: VersionRow) => writer.insertInto('key_versions').values(row));
+
 /** The key's own spelling of the name; makes the key when there is none. */
 async function nameOf(writer: Writer, hsm: Hsm, name: string): Promise<{ readonly name: string; readonly isNew: boolean }> {
-  const known = await writer
-    .selectFrom('keys')
-    .select(['name', 'deleted_at'])
-    .where('hsm_id', '=', hsm.id)
-    .where('name_key', '=', nameKey(name))
-    .executeTakeFirst();
+  const at = { hsm_id: hsm.id, name_key: nameKey(name) };
+  const [known] = await keyAt(writer, at);
   if (known !== undefined && known.deleted_at !== null) throw deletedButRecoverable(known.name);
   if (known !== undefined) return { name: known.name, isNew: false };
-  const { count } = await writer
-    .selectFrom('keys')
-    .select((of) => of.fn.countAll<number>().as('count'))
-    .where('hsm_id', '=', hsm.id)
-    .executeTakeFirstOrThrow();
-  if (Number(count) >= KEYS_PER_HSM) throw badParameter(`The HSM has ${KEYS_PER_HSM} keys, which is the limit. Purge some first.`);
-  await writer
-    .insertInto('keys')
-    .values({ hsm_id: hsm.id, name, name_key: nameKey(name), deleted_at: null, scheduled_purge_at: null })
-    .execute();
+  const [keys] = await keysIn(writer, { id: hsm.id });
+  if (Number(keys?.count) >= KEYS_PER_HSM) throw badParameter(`The HSM has ${KEYS_PER_HSM} keys, which is the limit. Purge some first.`);
+  await addKey(writer, { ...at, name, deleted_at: null, scheduled_purge_at: null });
   return { name, isNew: true };
 }
 
@@ -99,6 +92,22 @@ interface Versions {
 }
 
 const NO_VERSIONS: Versions = { count: 0, last: 0 };
+
+/** Where a key stands. */
+type At = Pick<VersionRow, 'hsm_id' | 'name_key'>;
+
+const keyAt = prepared((writer: Writer, { hsm_id, name_key }: At) =>
+  writer.selectFrom('keys').select(['name', 'deleted_at']).where('hsm_id', '=', hsm_id).where('name_key', '=', name_key),
+);
+
+const keysIn = prepared((writer: Writer, { id }: Pick<Hsm, 'id'>) =>
+  writer
+    .selectFrom('keys')
+    .select((of) => of.fn.countAll<number>().as('count'))
+    .where('hsm_id', '=', id),
+);
+
+const addKey = prepared((writer: Writer, row: Tables['keys']) => writer.insertInto('keys').values(row));
 
 async function versionsOf(writer: Writer, hsm: Hsm, name: string): Promise<Versions> {
   const found = await writer
