@@ -1,5 +1,6 @@
 // The recorder of one thread: turns calls into lines and hands them over in batches. One batch is on its way to the disk at a time, and the next one
-// gathers meanwhile. A sync costs as much as several calls, so a batch waits, a moment at most, for as many calls as have lately come at once.
+// gathers meanwhile. A sync costs as much as several calls, so a batch waits for as many calls as have lately come at once: a moment at most that the thread has
+// nothing to do, or longer while it is busy with those that are still to come.
 
 import type { Recorder } from '../core/audit.ts';
 import type { Events } from './event.ts';
@@ -17,8 +18,11 @@ interface Batch {
   readonly done: PromiseWithResolvers<void>;
 }
 
-/** Milliseconds that a batch waits for calls that do not come. */
+/** Milliseconds that a batch waits for calls that do not come, and at most for those that take the thread so long (RSA-4096: 1.5 ms each). */
 const LONGEST_WAIT = 1;
+const LONGEST_BUSY = 25;
+/** Of the time that a batch has waited, the part in which the thread was at work. */
+const BUSY = 0.75;
 const OVERDUE_EVERY = 10_000;
 
 export function openRecorder({ events, gate, hand }: RecorderParts): Recorder {
@@ -41,7 +45,15 @@ export function openRecorder({ events, gate, hand }: RecorderParts): Recorder {
 
   /** A batch that nothing stands before: it goes when it is as large as usual, or when its time is over. */
   function begin(): void {
-    if (usual > 1) late = setTimeout(sendSmaller, LONGEST_WAIT);
+    if (usual === 1) return;
+    const began = performance.now();
+    const before = performance.eventLoopUtilization();
+    const look = (): void => {
+      const isBusy = performance.eventLoopUtilization(before).utilization > BUSY;
+      if (isBusy && performance.now() - began < LONGEST_BUSY) late = setTimeout(look, LONGEST_WAIT);
+      else sendSmaller();
+    };
+    late = setTimeout(look, LONGEST_WAIT);
   }
 
   function sendSmaller(): void {
