@@ -124,7 +124,7 @@ async function makeFromPyPI(folder: string, named: string, wanted: readonly stri
 
 const LOOK_AGAIN = 300;
 
-/** Test files run two at a time, each a process of its own: one of them installs what both want, and the other waits and finds it there. */
+/** Test files run side by side, each a process of its own: one of them installs what both want, and the other waits and finds it there. */
 export async function alone<Result>(install: () => Promise<Result>): Promise<Result> {
   await mkdir(CACHE, { recursive: true });
   const lock = join(CACHE, 'installing');
