@@ -20,7 +20,7 @@ import {
 } from '@azure/storage-blob';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { azurite, type Missing } from './tools.ts';
-import { makePair } from './unit/security-domain/ceremony.ts';
+import { makeNewPair } from './unit/security-domain/ceremony.ts';
 
 /** Azurite's published account; it is the same everywhere and protects nothing. */
 const ACCOUNT = 'devstoreaccount1';
@@ -51,7 +51,7 @@ export async function openStorage(): Promise<Storage | Missing> {
   const program = await azurite();
   if ('missing' in program) return program;
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-azurite-'));
-  const { pem, der } = makePair('storage', ['rsa:2048'], ['-addext', 'subjectAltName=IP:127.0.0.1']);
+  const { pem, der } = makeNewPair('storage', ['rsa:2048'], ['-addext', 'subjectAltName=IP:127.0.0.1']);
   const certificate = `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
   const caFile = join(folder, 'ca.pem');
   writeFileSync(caFile, certificate);

@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, createPublicKey, randomBytes, verify } from 'node:crypto';
 import { once } from 'node:events';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { runAuditCommand } from '../src/audit-command.ts';
@@ -12,8 +12,7 @@ import { type ConnectionFile, readConnectionFile } from '../src/connection-file.
 import { databaseFile } from '../src/store/embedded.ts';
 import { type Answer, type Plain, signIn } from './clients/plain.ts';
 import type { Random } from './fuzz/random.ts';
-
-export const program = resolve(import.meta.dirname, '../src/cli.ts');
+import { PROGRAM } from './program.ts';
 
 export interface Running {
   readonly connection: ConnectionFile;
@@ -24,7 +23,7 @@ export interface Running {
 
 /** Starts the service on this folder; it needs no help, whatever happened to the one before. */
 export async function startAgain(dataFolder: string, flags: readonly string[] = []): Promise<Running> {
-  const words = [program, 'start', '--port', '0', '--data', dataFolder, '--workers', '2', '--log-level', 'error', ...flags];
+  const words = [PROGRAM, 'start', '--port', '0', '--data', dataFolder, '--workers', '2', '--log-level', 'error', ...flags];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: child.stdout })) {
     if (!line.startsWith('ready ')) continue;

@@ -25,7 +25,8 @@ import { MIGRATIONS, migrate, SCHEMA } from '../src/store/migrate.ts';
 import { openWriter } from '../src/store/sqlite.ts';
 import { type Answer, type Plain, signIn } from './clients/plain.ts';
 import { must } from './clients/ready.ts';
-import { program, provenRecorded, provenWhole, type Running, startAgain } from './crash.ts';
+import { provenRecorded, provenWhole, type Running, startAgain } from './crash.ts';
+import { PROGRAM } from './program.ts';
 import { custodianOf, jwk, makePair, type Pair } from './unit/security-domain/ceremony.ts';
 import { BACKUP_USER, CRYPTO_OFFICER, CRYPTO_USER, RESTORE_USER } from './wire/ready.ts';
 
@@ -240,7 +241,7 @@ async function snapshot(yard: Yard, moment: number): Promise<Found> {
 
 /** A command that takes a snapshot and has made its folder. */
 async function beganSnapshot(data: string, target: string): Promise<{ readonly ended: Promise<number | null>; kill(): Promise<unknown> }> {
-  const child = spawn(process.execPath, [program, 'snapshot', target, '--data', data], { stdio: 'ignore' });
+  const child = spawn(process.execPath, [PROGRAM, 'snapshot', target, '--data', data], { stdio: 'ignore' });
   const ended = once(child, 'exit').then(([status]: (number | null)[]) => status ?? null);
   while (!existsSync(target) && child.exitCode === null) await pause(1);
   return {
@@ -323,7 +324,7 @@ async function firstStart(_yard: Yard, moment: number): Promise<Found> {
 }
 
 async function startedAndKilled(data: string, moment: number): Promise<void> {
-  const words = [program, 'start', '--port', '0', '--data', data, '--log-level', 'error', ...FLAGS];
+  const words = [PROGRAM, 'start', '--port', '0', '--data', data, '--log-level', 'error', ...FLAGS];
   const child = spawn(process.execPath, words, { stdio: 'ignore' });
   const ended = once(child, 'exit');
   await pause(moment);

@@ -8,12 +8,11 @@ import { readFileSync } from 'node:fs';
 import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
 import type { LookupFunction } from 'node:net';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { ConnectionFile } from '../src/connection-file.ts';
 import type { Json } from './house.ts';
 import { freePort } from './postgres.ts';
-
-export const CLI = resolve(import.meta.dirname, '../src/cli.ts');
+import { PROGRAM } from './program.ts';
 
 export interface NodePlace {
   /** Under which each node has its folder. */
@@ -54,7 +53,7 @@ export async function startNode(
   if (rootKey !== undefined && rootKey !== own) await copyFile(rootKey, own);
   const management = await freePort();
   const words = ['start', '--data', folder, '--port', String(port), '--management-port', String(management), '--host', host];
-  const child = spawn(process.execPath, [CLI, ...words, '--workers', '1', '--log-level', 'error', '--node', name, ...flags], {
+  const child = spawn(process.execPath, [PROGRAM, ...words, '--workers', '1', '--log-level', 'error', '--node', name, ...flags], {
     env: { ...process.env, STRONGROOM_STORE: store, ...environment },
   });
   let said = '';

@@ -6,6 +6,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { type House, openHouse } from '../house.ts';
+import { PROGRAM } from '../program.ts';
 import { openssl } from '../tools.ts';
 import { activate, CRYPTO_USER, grant } from '../wire/ready.ts';
 import { run } from './service.ts';
@@ -29,7 +30,7 @@ suite('docs/byok.md', () => {
     if ('missing' in program) return t.skip(program.missing);
     const folder = join(house.dataFolder, '..', 'page');
     mkdirSync(folder);
-    writeFileSync(join(folder, 'strongroom'), `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'src/cli.ts')}" "$@"\n`);
+    writeFileSync(join(folder, 'strongroom'), `#!/bin/sh\nexec "${process.execPath}" "${PROGRAM}" "$@"\n`);
     chmodSync(join(folder, 'strongroom'), 0o755);
     const lines = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block]) => block).join('');
     const environment = { ...process.env, STRONGROOM_DATA: house.dataFolder };

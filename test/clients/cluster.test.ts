@@ -13,8 +13,9 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { suite } from 'node:test';
 import { readConnectionFile } from '../../src/connection-file.ts';
-import { CLI, callerOf } from '../nodes.ts';
+import { callerOf } from '../nodes.ts';
 import { freePort, noPostgres, postgresServer } from '../postgres.ts';
+import { PROGRAM } from '../program.ts';
 import { haproxy } from '../tools.ts';
 import { CRYPTO_OFFICER, CRYPTO_USER } from '../wire/ready.ts';
 import { az, azPlain, storyOf, useRecipe } from './azure-cli-stage.ts';
@@ -61,7 +62,7 @@ suite('a load balancer before three nodes', { skip: without }, () => {
       connection: await readConnectionFile(dataFolder),
       dataFolder,
       folder,
-      command: (...args) => run([process.execPath, CLI, ...args], folder, { ...process.env, STRONGROOM_DATA: dataFolder }),
+      command: (...args) => run([process.execPath, PROGRAM, ...args], folder, { ...process.env, STRONGROOM_DATA: dataFolder }),
       stop: async () => {
         if (child.exitCode === null && child.kill('SIGTERM')) await once(child, 'exit');
         await rm(folder, { recursive: true });
@@ -91,7 +92,7 @@ suite('a load balancer before three nodes', { skip: without }, () => {
   /** Told by another node, as its operator would. */
   async function tell(verb: 'drain' | 'resume', node: number): Promise<void> {
     const by = folderOf(node === 1 ? 2 : 1);
-    const ended = await run([process.execPath, CLI, 'node', verb, `node-${node}`, '--data', by], place, process.env);
+    const ended = await run([process.execPath, PROGRAM, 'node', verb, `node-${node}`, '--data', by], place, process.env);
     assert.equal(ended.status, 0, ended.stderr);
   }
 

@@ -4,6 +4,7 @@ import { copyFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { resolving } from '../names.ts';
+import { PROGRAM } from '../program.ts';
 import { pythonWithSdk } from '../toolchains.ts';
 import { signIn } from './plain.ts';
 import { must } from './ready.ts';
@@ -11,7 +12,7 @@ import { toldToTheEnd } from './sdk.ts';
 import { bareEnvironment, hsmHost, run, startService } from './service.ts';
 
 const HSMS = ['py-lost', 'py-new'];
-const CLI = [process.execPath, resolve(import.meta.dirname, '../../src/cli.ts')];
+const CLI = [process.execPath, PROGRAM];
 
 test('the security-domain client for Python carries a domain from one HSM to another', async (t) => {
   const python = await pythonWithSdk();

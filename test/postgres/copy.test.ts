@@ -10,11 +10,11 @@ import { after, before, suite, test } from 'node:test';
 import { parseStoreAddress, shownStore } from '../../src/core/store-address.ts';
 import { type House, openHouse } from '../house.ts';
 import { noPostgres, postgresServer } from '../postgres.ts';
+import { PROGRAM } from '../program.ts';
 import { activate, CRYPTO_USER, grant } from '../wire/ready.ts';
 
 const HSM = 'moving';
 const DIGEST = Buffer.alloc(32, 7).toString('base64url');
-const CLI = resolve(import.meta.dirname, '../../src/cli.ts');
 
 suite('a store is carried elsewhere', { skip: noPostgres }, () => {
   let house: House;
@@ -44,7 +44,7 @@ suite('a store is carried elsewhere', { skip: noPostgres }, () => {
   after(() => house?.close());
 
   function command(...words: string[]): ChildProcess & { readonly output: () => string } {
-    const child = spawn(process.execPath, [CLI, 'store', ...words, '--data', house.dataFolder], { env: environment });
+    const child = spawn(process.execPath, [PROGRAM, 'store', ...words, '--data', house.dataFolder], { env: environment });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (piece: string) => (output += piece));
     return Object.assign(child, { output: () => output });
@@ -64,7 +64,7 @@ suite('a store is carried elsewhere', { skip: noPostgres }, () => {
     const made = await house.hsm(HSM, 'POST', '/keys/made-there/create', { kty: 'EC-HSM' });
     assert.equal(made.status, 200, made.text);
     const { caFile } = house.connection;
-    const verdict = execFileSync(process.execPath, [CLI, 'audit', 'verify', '--data', resolve(caFile, '..')], {
+    const verdict = execFileSync(process.execPath, [PROGRAM, 'audit', 'verify', '--data', resolve(caFile, '..')], {
       env: storeEnvironment,
       encoding: 'utf8',
     });
@@ -99,7 +99,7 @@ suite('a store is carried elsewhere', { skip: noPostgres }, () => {
   test('and back again, with what was made there', async () => {
     const snapshot = ['snapshot', join(house.dataFolder, '../snapshot'), '--data', house.dataFolder];
     for (const store of [{ STRONGROOM_STORE: address }, {}]) {
-      const asked = spawnSync(process.execPath, [CLI, ...snapshot], { env: { ...process.env, ...store }, encoding: 'utf8' });
+      const asked = spawnSync(process.execPath, [PROGRAM, ...snapshot], { env: { ...process.env, ...store }, encoding: 'utf8' });
       assert.match(asked.stderr, /a snapshot is of a data folder with its database in it|has its store in postgres:/);
     }
     await house.restart(async () => {
@@ -126,7 +126,7 @@ suite('a store is carried elsewhere', { skip: noPostgres }, () => {
 
   async function startRefused(store: NodeJS.ProcessEnv): Promise<string> {
     const words = ['start', '--data', house.dataFolder, '--port', '0', '--host', '127.0.0.1', '--workers', '1', '--log-level', 'error'];
-    const child = spawn(process.execPath, [CLI, ...words], { env: { ...process.env, ...store } });
+    const child = spawn(process.execPath, [PROGRAM, ...words], { env: { ...process.env, ...store } });
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (piece: string) => (said += piece));
     const [status] = await once(child, 'close');

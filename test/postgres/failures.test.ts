@@ -22,8 +22,8 @@ import { migratePostgres } from '../../src/store/postgres-schema.ts';
 import { openPostgresSnapshot, peekPostgres, postgresExists } from '../../src/store/postgres-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openForwarder } from '../cluster-yard.ts';
-import { CLI } from '../nodes.ts';
 import { accountWithoutRights, noPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { PROGRAM } from '../program.ts';
 
 let server: PostgresServer;
 let folder: string;
@@ -195,7 +195,7 @@ describe('the store on a server that fails', { skip: noPostgres }, () => {
     const { port } = mute.address() as AddressInfo;
     const words = ['store', 'reopen', `postgres://owner@127.0.0.1:${port}/strongroom?sslmode=disable`, '--data', folder];
     const said = await new Promise<string>((done) =>
-      execFile(process.execPath, [CLI, ...words], (error, _, text) => done(`${error?.code} ${text}`)),
+      execFile(process.execPath, [PROGRAM, ...words], (error, _, text) => done(`${error?.code} ${text}`)),
     );
     assert.match(
       said,

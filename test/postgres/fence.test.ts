@@ -12,9 +12,10 @@ import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { parseStoreAddress } from '../../src/core/store-address.ts';
 import { GROUP, type House, openHouse } from '../house.ts';
-import { CLI, type Node, type NodePlace, startNode } from '../nodes.ts';
+import { type Node, type NodePlace, startNode } from '../nodes.ts';
 import { type Point, type Points, pointsOf } from '../points.ts';
 import { noPostgres, type PostgresServer, postgresServer } from '../postgres.ts';
+import { PROGRAM } from '../program.ts';
 import { activate, CRYPTO_OFFICER, CRYPTO_USER, grant } from '../wire/ready.ts';
 
 const HSM = 'fenced';
@@ -93,7 +94,7 @@ suite('a node that was stopped in the middle of what is due', { skip: noPostgres
 
   const command = (...words: string[]): Promise<string> =>
     new Promise((done) =>
-      execFile(process.execPath, [CLI, 'node', ...words, '--data', house.dataFolder], (_, stdout, stderr) => done(stdout + stderr)),
+      execFile(process.execPath, [PROGRAM, 'node', ...words, '--data', house.dataFolder], (_, stdout, stderr) => done(stdout + stderr)),
     );
   const sql = (text: string): Promise<readonly Record<string, unknown>[]> => server.admin(text, database);
   async function until<Value>(ask: () => Promise<Value> | Value, holds: (value: Value) => boolean): Promise<Value> {

@@ -6,13 +6,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, suite, test } from 'node:test';
 import { type House, openHouse } from '../house.ts';
 import { freePort, noPostgres, postgresServer } from '../postgres.ts';
-
-const CLI = resolve(import.meta.dirname, '../../src/cli.ts');
+import { PROGRAM } from '../program.ts';
 
 interface Run {
   readonly child: ChildProcess;
@@ -38,7 +37,7 @@ suite('joining by invitation', { skip: noPostgres }, () => {
   });
 
   function run(words: readonly string[], { environment = {}, stdin = '' }: { environment?: NodeJS.ProcessEnv; stdin?: string } = {}): Run {
-    const child = spawn(process.execPath, [CLI, ...words], { env: { ...process.env, STRONGROOM_STORE: address, ...environment } });
+    const child = spawn(process.execPath, [PROGRAM, ...words], { env: { ...process.env, STRONGROOM_STORE: address, ...environment } });
     let said = '';
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (piece: string) => (said += piece));
     child.stdin.end(stdin);

@@ -13,8 +13,9 @@ import { chainsIn } from '../../src/audit/verify.ts';
 import { parseStoreAddress, shownStore } from '../../src/core/store-address.ts';
 import { openForwarder } from '../cluster-yard.ts';
 import { GROUP, type House, openHouse } from '../house.ts';
-import { type Answer, type Caller, CLI, callerOf, connectionOf, type Node, type NodePlace, startNode } from '../nodes.ts';
+import { type Answer, type Caller, callerOf, connectionOf, type Node, type NodePlace, startNode } from '../nodes.ts';
 import { noPostgres, type PostgresServer, postgresServer } from '../postgres.ts';
+import { PROGRAM } from '../program.ts';
 import { activate, CRYPTO_USER, grant } from '../wire/ready.ts';
 
 const HSM = 'shared';
@@ -73,7 +74,7 @@ suite('several nodes over one database', { skip: noPostgres }, () => {
 
   const command = (...words: string[]): Promise<string> =>
     new Promise((done) =>
-      execFile(process.execPath, [CLI, 'node', ...words, '--data', house.dataFolder], (_, stdout, stderr) => done(stdout + stderr)),
+      execFile(process.execPath, [PROGRAM, 'node', ...words, '--data', house.dataFolder], (_, stdout, stderr) => done(stdout + stderr)),
     );
   const sql = (text: string): Promise<readonly Record<string, unknown>[]> => server.admin(text, database);
   async function until<Value>(ask: () => Promise<Value>, holds: (value: Value) => boolean): Promise<void> {
@@ -357,7 +358,7 @@ suite('several nodes over one database', { skip: noPostgres }, () => {
     assert.match(namesake.said(), /a node 'node-1' is running on this database/);
     await ready('node-7');
     const rotated = await new Promise<string>((done) =>
-      execFile(process.execPath, [CLI, 'root-key', 'rotate', '--data', house.dataFolder], (_, stdout, stderr) => done(stdout + stderr)),
+      execFile(process.execPath, [PROGRAM, 'root-key', 'rotate', '--data', house.dataFolder], (_, stdout, stderr) => done(stdout + stderr)),
     );
     assert.match(rotated, /stop these first: node-7\. Afterwards they join again/);
     assert.doesNotMatch(nodes.map(({ said }) => said()).join(''), /postgres:\/\/[^ ]*:[^ ]*@/);

@@ -16,8 +16,8 @@ import { type ConnectionFile, readConnectionFile } from '../../src/connection-fi
 import { type Canary, foundAmong, foundIn } from '../canaries.ts';
 import { ask, type Plain, signIn, tokenFor } from '../clients/plain.ts';
 import { activatedFor, must } from '../clients/ready.ts';
-import { program } from '../crash.ts';
 import { memoryOf, noMemory } from '../process-memory.ts';
+import { PROGRAM } from '../program.ts';
 
 const HSM = 'canaries';
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
@@ -64,7 +64,7 @@ suite('secrets that are known', () => {
       '--backup-folder',
       join(folder, 'backups'),
     ];
-    child = spawn(process.execPath, [program, 'start', '--data', join(folder, 'data'), ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child = spawn(process.execPath, [PROGRAM, 'start', '--data', join(folder, 'data'), ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
     child.stderr?.pipe(createWriteStream(join(folder, 'log'), { flags: 'a' }));
     for await (const line of createInterface({ input: child.stdout ?? assert.fail() })) if (line.startsWith('ready ')) break;
     connection = await readConnectionFile(join(folder, 'data'));

@@ -19,8 +19,8 @@ import { tellService } from '../../src/operator/control-file.ts';
 import { type Canary, foundAmong, foundIn } from '../canaries.ts';
 import { signIn } from '../clients/plain.ts';
 import { activatedFor, must } from '../clients/ready.ts';
-import { program } from '../crash.ts';
 import { memoryOf, noMemory } from '../process-memory.ts';
+import { PROGRAM } from '../program.ts';
 import { openSafe } from '../unit/crypto/safe.ts';
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
@@ -125,7 +125,7 @@ suite('a service under a locked root key', { skip }, () => {
   /** Until it has a line that begins so, or a file that is there. */
   async function start(isReady: () => boolean, more: Readonly<Record<string, string>> = {}, flags: readonly string[] = []): Promise<void> {
     const words = [
-      program,
+      PROGRAM,
       'start',
       '--data',
       data,

@@ -4,15 +4,16 @@ import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { selfSigned } from '../../src/core/self-signed.ts';
 import { wrappingCertificate } from '../../src/crypto/security-domain/certificate.ts';
 import { exportSecurityDomain, recoverSecurityDomain } from '../../src/crypto/security-domain/content.ts';
 import { run } from '../clients/service.ts';
+import { PROGRAM } from '../program.ts';
 import { onPath } from '../tools.ts';
 
-const CLI = [process.execPath, resolve(import.meta.dirname, '../../src/cli.ts')];
+const CLI = [process.execPath, PROGRAM];
 const DOMAIN = { domainId: '5f0c6f6e-0000-4000-8000-00000000000a', domainKey: Buffer.alloc(32, 3) };
 const SECRETS = { ANN: 'the passphrase of ann', BOB: 'the passphrase of bob', CHO: 'the passphrase of cho', WRONG: 'not a passphrase' };
 

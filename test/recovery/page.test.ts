@@ -8,6 +8,7 @@ import { after, before, suite, test } from 'node:test';
 import { judgeTranscript } from '../../src/ceremony/transcript.ts';
 import { type Ended, run } from '../clients/service.ts';
 import { type House, openHouse } from '../house.ts';
+import { PROGRAM } from '../program.ts';
 import { openssl } from '../tools.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -35,7 +36,7 @@ case "$1 $2" in
   'ceremony begin'|'ceremony finish'|'ceremony recover') set -- "$@" --answers "answers-$2.json" ;;
   'custodian check') set -- "$@" --passphrase-from 'command:echo the passphrase of ann' ;;
 esac
-exec "${process.execPath}" "${join(root, 'src/cli.ts')}" "$@"
+exec "${process.execPath}" "${PROGRAM}" "$@"
 `;
 
 suite('docs/recovery.md', () => {
@@ -158,7 +159,7 @@ suite('docs/recovery.md', () => {
   });
 
   test('without answers and without a terminal nobody is asked, and a missing answer is named', async () => {
-    const cli = `"${process.execPath}" "${join(root, 'src/cli.ts')}"`;
+    const cli = `"${process.execPath}" "${PROGRAM}"`;
     assert.match((await shell(`${cli} ceremony begin third`)).stderr, /wants people at a terminal; without one, give --answers FILE/);
     for (const [answers, reason] of [
       [{ ...ANSWERS.begin, administrator: undefined }, /the answers have none for 'administrator'/],

@@ -4,15 +4,15 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, suite, test } from 'node:test';
 import { readConnectionFile } from '../../src/connection-file.ts';
 import { type Plain, signIn } from '../clients/plain.ts';
 import { activatedFor, must } from '../clients/ready.ts';
 import { type Ended, run, type Service, startService } from '../clients/service.ts';
+import { PROGRAM } from '../program.ts';
 
-const CLI = resolve(import.meta.dirname, '../../src/cli.ts');
 const HSM = 'snapshot-hsm';
 const DIGEST = Buffer.alloc(32, 8).toString('base64url');
 const SECRETS = { PASS: 'correct horse battery staple' };
@@ -33,12 +33,12 @@ suite('a snapshot', () => {
 
   const at = (name: string): string => join(service.folder, name);
   const strongroom = (...words: readonly string[]): Promise<Ended> =>
-    run([process.execPath, CLI, ...words], service.folder, { ...process.env, ...SECRETS, STRONGROOM_DATA: service.dataFolder });
+    run([process.execPath, PROGRAM, ...words], service.folder, { ...process.env, ...SECRETS, STRONGROOM_DATA: service.dataFolder });
 
   /** Starts a second service on a folder, in the same names at another port. */
   async function startOn(folder: string): Promise<Plain> {
     const flags = ['start', '--port', '0', '--host', '127.0.0.1', '--workers', '1', '--log-level', 'error', '--data', folder];
-    const started = spawn(process.execPath, [CLI, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const started = spawn(process.execPath, [PROGRAM, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
     other = started;
     for await (const line of createInterface({ input: started.stdout })) {
       assert.match(line, /^ready /);
@@ -196,7 +196,7 @@ suite('a snapshot', () => {
   test('that was cut off by a kill is no snapshot, and the service does not mind', async () => {
     for (const [round, moment] of [0, 150, 300, 450, 600, 900].entries()) {
       const name = `cut-${round}`;
-      const taking = spawn(process.execPath, [CLI, 'snapshot', name], {
+      const taking = spawn(process.execPath, [PROGRAM, 'snapshot', name], {
         cwd: service.folder,
         env: { ...process.env, STRONGROOM_DATA: service.dataFolder },
         stdio: 'ignore',
@@ -215,7 +215,7 @@ suite('a snapshot', () => {
 
   test('whose restore was cut off by a kill is no data folder to start on, and is restored again to another one', async () => {
     const words = ['snapshot', 'restore', 'one', '--root-key', join(service.dataFolder, 'root.key'), '--data'];
-    const restoring = spawn(process.execPath, [CLI, ...words, 'half'], { cwd: service.folder, stdio: 'ignore' });
+    const restoring = spawn(process.execPath, [PROGRAM, ...words, 'half'], { cwd: service.folder, stdio: 'ignore' });
     const ended = once(restoring, 'exit');
     while (!existsSync(join(at('half'), 'strongroom.db')) && restoring.exitCode === null) await new Promise((wake) => setTimeout(wake, 1));
     restoring.kill('SIGKILL');

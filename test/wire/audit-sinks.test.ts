@@ -11,7 +11,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createHttps, type Server as HttpsServer, request as httpsRequest } from 'node:https';
 import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
@@ -22,6 +22,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { openAuthority } from '../../src/door/certificate-authority.ts';
 import { databaseFile } from '../../src/store/embedded.ts';
 import { type House, type Json, openHouse } from '../house.ts';
+import { PROGRAM } from '../program.ts';
 import { activate, CRYPTO_USER, grant } from './ready.ts';
 
 const HSM = 'copied';
@@ -306,7 +307,7 @@ test('stdout as a sink: the ready line first, then the records', async () => {
     '--audit-sink',
     'stdout',
   ];
-  const child = spawn(process.execPath, [resolve(import.meta.dirname, '../../src/cli.ts'), ...words], {
+  const child = spawn(process.execPath, [PROGRAM, ...words], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines: string[] = [];

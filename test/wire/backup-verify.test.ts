@@ -4,17 +4,18 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { openStorage } from '../azurite.ts';
 import { type Ended, run } from '../clients/service.ts';
 import { type House, type Json, openHouse } from '../house.ts';
+import { PROGRAM } from '../program.ts';
 import { jwk, makePair, type Pair } from '../unit/security-domain/ceremony.ts';
 import { activate, CRYPTO_USER, grant } from './ready.ts';
 
 const HSM = 'verified';
-const program = [process.execPath, resolve(import.meta.dirname, '../../src/cli.ts'), 'backup', 'verify'];
+const program = [process.execPath, PROGRAM, 'backup', 'verify'];
 
 suite('backups that are verified', () => {
   let house: House;

@@ -16,8 +16,9 @@ import { MIGRATIONS, migrate, SCHEMA } from '../../src/store/migrate.ts';
 import { openWriter } from '../../src/store/sqlite.ts';
 import type { Plain } from '../clients/plain.ts';
 import { activatedFor, must } from '../clients/ready.ts';
-import { program, provenWhole, type Running, startAgain } from '../crash.ts';
+import { provenWhole, type Running, startAgain } from '../crash.ts';
 import { type FAULTS, faultyDisk } from '../disk-faults.ts';
+import { PROGRAM } from '../program.ts';
 
 const FLAGS = ['--workers', '1', '--host', '127.0.0.1'];
 const faulty = await faultyDisk();
@@ -45,7 +46,7 @@ suite('a disk that fails', { skip: 'missing' in faulty ? faulty.missing : false 
     await disk.fail(how);
     const env = { ...process.env, ...disk.environment, STRONGROOM_FAULTY_NAME: name };
     // One that does start goes on until its time is over.
-    const { status, stderr } = spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', env, timeout: 60_000 });
+    const { status, stderr } = spawnSync(process.execPath, [PROGRAM, ...words], { encoding: 'utf8', env, timeout: 60_000 });
     await disk.fail('none');
     return { status, said: stderr };
   }

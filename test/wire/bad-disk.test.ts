@@ -9,8 +9,9 @@ import { after, before, suite, test } from 'node:test';
 import type { Answer, Plain } from '../clients/plain.ts';
 import { signIn } from '../clients/plain.ts';
 import { activatedFor } from '../clients/ready.ts';
-import { program, provenRecorded, provenWhole, type Running, startAgain } from '../crash.ts';
+import { provenRecorded, provenWhole, type Running, startAgain } from '../crash.ts';
 import { type FAULTS, faultyDisk } from '../disk-faults.ts';
+import { PROGRAM } from '../program.ts';
 import { noSmallDisk, smallDisk } from '../small-disk.ts';
 
 const HSM = 'bad-disk';
@@ -21,7 +22,7 @@ const DIGEST = 'A'.repeat(43);
 function start(data: string): { readonly status: number | null; readonly said: string } {
   const { status, stderr } = spawnSync(
     process.execPath,
-    [program, 'start', '--port', '0', '--data', data, '--log-level', 'fatal', ...FLAGS],
+    [PROGRAM, 'start', '--port', '0', '--data', data, '--log-level', 'fatal', ...FLAGS],
     {
       encoding: 'utf8',
       timeout: 120_000,

@@ -7,7 +7,7 @@ import { Agent, createServer, request, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import Provider, { type JWK } from 'oidc-provider';
-import { makePair } from '../unit/security-domain/ceremony.ts';
+import { makeNewPair } from '../unit/security-domain/ceremony.ts';
 
 /** What the provider calls the audience of its tokens for us. */
 export const AUDIENCE = 'urn:strongroom:test';
@@ -28,7 +28,7 @@ export interface OutsideProvider {
 }
 
 export async function openProvider(folder: string, clients: readonly string[]): Promise<OutsideProvider> {
-  const { pem, der } = makePair('localhost', ['rsa:2048'], ['-addext', 'subjectAltName=DNS:localhost']);
+  const { pem, der } = makeNewPair('localhost', ['rsa:2048'], ['-addext', 'subjectAltName=DNS:localhost']);
   const cert = `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
   const caFile = join(folder, 'provider.pem');
   writeFileSync(caFile, cert);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { GROUP, type House, type Json, openHouse } from '../house.ts';
-import { jwk, makePair } from '../unit/security-domain/ceremony.ts';
+import { jwk, makeNewPair, makePair } from '../unit/security-domain/ceremony.ts';
 import { activate, CRYPTO_USER, grant } from './ready.ts';
 
 const ACTIVE = 'refusals';
@@ -118,8 +118,8 @@ suite('bad input gets the service’s own error', () => {
   test('security domain: certificates and quorums that cannot be, each named, and the HSM stays as it was', async () => {
     const pairs = ['a', 'b', 'c'].map((name) => makePair(name));
     const [one, two, three] = pairs.map(jwk);
-    const weak = jwk(makePair('weak', ['rsa:1024']));
-    const curve = jwk(makePair('curve', ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256']));
+    const weak = jwk(makeNewPair('weak', ['rsa:1024']));
+    const curve = jwk(makeNewPair('curve', ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256']));
     const bodies: readonly Json[] = [
       { certificates: [one, two], required: 2 },
       { certificates: Array.from({ length: 11 }, () => one), required: 2 },

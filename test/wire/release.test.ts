@@ -6,12 +6,13 @@ import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { promisify } from 'node:util';
 import { tellService } from '../../src/operator/control-file.ts';
 import { type AttestationAuthority, openAttestationAuthority } from '../attestation-authority.ts';
 import { type Got, type House, openHouse } from '../house.ts';
+import { PROGRAM } from '../program.ts';
 import { openssl } from '../tools.ts';
 import { decipheredKey, unwrappedSecret, verifiedRelease } from '../unit/hsm/keys/at-the-target.ts';
 import { type AuthorityKey, authorityKey, environment, policyData, token } from '../unit/hsm/keys/attested.ts';
@@ -193,7 +194,7 @@ suite('release', () => {
   test('a saved attestation is verified by the command line, and openssl reads its chain', async (t) => {
     const answer = join(folder, 'answer.json');
     await writeFile(answer, (await ask('GET', '/keys/k/attestation?api-version=7.6')).text);
-    const strongroom = (...args: readonly string[]) => run(process.execPath, [resolve(import.meta.dirname, '../../src/cli.ts'), ...args]);
+    const strongroom = (...args: readonly string[]) => run(process.execPath, [PROGRAM, ...args]);
     const { stdout } = await strongroom('--data', house.dataFolder, 'verify-attestation', answer);
     assert.match(stdout, /^holds {2}the chain ends in the root that is trusted$/m);
     assert.match(stdout, /^says {3}protection: software\./m);

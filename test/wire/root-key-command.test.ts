@@ -6,12 +6,13 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { tellService } from '../../src/operator/control-file.ts';
 import { type Ended, run } from '../clients/service.ts';
+import { PROGRAM } from '../program.ts';
 
-const CLI = [process.execPath, resolve(import.meta.dirname, '../../src/cli.ts')] as const;
+const CLI = [process.execPath, PROGRAM] as const;
 
 suite('a root key that a command prints', () => {
   let place: string;

@@ -7,17 +7,18 @@ import { existsSync, readFileSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { readConnectionFile } from '../../src/connection-file.ts';
 import { tellService } from '../../src/operator/control-file.ts';
 import { run } from '../clients/service.ts';
 import { type House, openHouse } from '../house.ts';
+import { PROGRAM } from '../program.ts';
 import { activate, CRYPTO_USER, grant } from './ready.ts';
 
 const HSM = 'root-key-hsm';
 const DIGEST = Buffer.alloc(32, 8).toString('base64url');
-const CLI = [process.execPath, resolve(import.meta.dirname, '../../src/cli.ts')] as const;
+const CLI = [process.execPath, PROGRAM] as const;
 const PASSPHRASE = 'correct horse battery staple';
 
 suite('the root key of a running service', () => {

@@ -9,7 +9,7 @@ import { openSecurityDomain, readSecurityDomain } from '../../../src/crypto/secu
 import { exportSecurityDomain } from '../../../src/shell/cmdlets/security-domain.ts';
 import { ShellError } from '../../../src/shell/errors.ts';
 import { readCertificate } from '../../../src/shell/x509.ts';
-import { certifyAgain, custodianOf, makePair, type Pair } from '../security-domain/ceremony.ts';
+import { certifyAgain, custodianOf, makeNewPair, makePair, type Pair } from '../security-domain/ceremony.ts';
 import { runCmdlet } from './run-cmdlet.ts';
 import { type Exchange, hsmOrigin, ScriptedHost } from './scripted-host.ts';
 
@@ -207,8 +207,8 @@ test('custodians that the service would refuse are refused before anything is se
 
 test('a certificate with a short key, an elliptic key, or no certificate at all is told apart', () => {
   const bytes = (text: string) => new TextEncoder().encode(text);
-  const short = makePair('short', ['rsa:1024']);
-  const elliptic = makePair('elliptic', ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256']);
+  const short = makeNewPair('short', ['rsa:1024']);
+  const elliptic = makeNewPair('elliptic', ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256']);
   assert.throws(
     () => readCertificate(short.der, 'It'),
     /It has an RSA key of 1024 bits; only RSA keys of at least 2048 bits are supported/,
@@ -223,7 +223,7 @@ test('a certificate with a short key, an elliptic key, or no certificate at all 
 });
 
 test('a certificate gives its modulus, its size, its name and its end', () => {
-  const pair = makePair('Custodian Three', ['rsa:3072']);
+  const pair = makeNewPair('Custodian Three', ['rsa:3072']);
   const certificate = readCertificate(pair.der, 'It');
   const known = new X509Certificate(pair.der);
   assert.equal(certificate.bits, 3072);

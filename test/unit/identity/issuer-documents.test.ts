@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { after, before, suite, test } from 'node:test';
 import { documentsOf } from '../../../src/identity/issuers/key-sets.ts';
-import { makePair } from '../security-domain/ceremony.ts';
+import { makeNewPair } from '../security-domain/ceremony.ts';
 import { issuerNamed } from './outside.ts';
 
 suite('the documents of an issuer', () => {
@@ -16,7 +16,7 @@ suite('the documents of an issuer', () => {
   const fetchJson = (url: string, ca: string | undefined) => documentsOf(issuerNamed(place, { ca, keysUrl: url }))(url);
 
   before(async () => {
-    const { pem, der } = makePair('localhost', ['rsa:2048'], ['-addext', 'subjectAltName=DNS:localhost']);
+    const { pem, der } = makeNewPair('localhost', ['rsa:2048'], ['-addext', 'subjectAltName=DNS:localhost']);
     ca = `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
     server = createServer({ key: pem, cert: ca }, (request, response) => {
       if (request.url === '/good') response.end('{"keys":[]}');

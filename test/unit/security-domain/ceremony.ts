@@ -1,30 +1,60 @@
 // Custodians for tests: key pairs and certificates made by openssl, as the quickstart makes them.
 
 import { execFileSync } from 'node:child_process';
-import { createPrivateKey } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type WrappingCertificate, wrappingCertificate } from '../../../src/crypto/security-domain/certificate.ts';
 import type { CustodianKey } from '../../../src/crypto/security-domain/file.ts';
+import { CACHE } from '../../tools.ts';
 
 export interface Pair {
   readonly pem: string;
   readonly der: Buffer;
 }
 
+/** Days; of what is kept from one run to the next. */
+const VALID = '30';
+
+/**
+ * A key pair and its certificate. Those with an RSA key of 2048 bits and nothing special are kept for each name in the tests' cache: nearly every file needs
+ * three custodians, and each takes a search for primes.
+ */
+export function makePair(name: string): Pair {
+  const kept = join(CACHE, 'custodians', `${name}.json`);
+  return readKept(kept) ?? keep(kept, makeNewPair(name));
+}
+
 /** `algorithm` is what `openssl req -newkey` takes. */
-export function makePair(name: string, algorithm: readonly string[] = ['rsa:2048'], more: readonly string[] = []): Pair {
+export function makeNewPair(name: string, algorithm: readonly string[] = ['rsa:2048'], more: readonly string[] = []): Pair {
   const folder = mkdtempSync(join(tmpdir(), 'custodian-'));
   try {
     const key = join(folder, 'key.pem');
     const out = join(folder, 'certificate.der');
-    const request = ['req', '-x509', '-newkey', ...algorithm, '-nodes', '-keyout', key, '-outform', 'DER', '-out', out, '-days', '1'];
+    const request = ['req', '-x509', '-newkey', ...algorithm, '-nodes', '-keyout', key, '-outform', 'DER', '-out', out, '-days', VALID];
     execFileSync('openssl', [...request, '-subj', `/CN=${name}`, ...more], { stdio: 'pipe' });
     return { pem: readFileSync(key, 'utf8'), der: readFileSync(out) };
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+function readKept(file: string): Pair | undefined {
+  if (!existsSync(file)) return undefined;
+  const { pem, der } = JSON.parse(readFileSync(file, 'utf8')) as { pem: string; der: string };
+  const pair = { pem, der: Buffer.from(der, 'base64') };
+  const aDay = 86_400_000;
+  return new X509Certificate(pair.der).validToDate.getTime() > Date.now() + aDay ? pair : undefined;
+}
+
+/** Whole or not at all: other files may look for it at this moment. */
+function keep(file: string, pair: Pair): Pair {
+  mkdirSync(dirname(file), { recursive: true });
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, JSON.stringify({ pem: pair.pem, der: pair.der.toString('base64') }), { mode: 0o600 });
+  renameSync(draft, file);
+  return pair;
 }
 
 /** Another certificate for the same key. */

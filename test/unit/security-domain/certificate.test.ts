@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { before, test } from 'node:test';
 import { readCustodians } from '../../../src/crypto/security-domain/certificate.ts';
-import { certifyAgain, jwk, makePair, type Pair } from './ceremony.ts';
+import { certifyAgain, jwk, makeNewPair, makePair, type Pair } from './ceremony.ts';
 import { skip, theVectors } from './vectors.ts';
 
 let pairs: Pair[];
@@ -109,11 +109,11 @@ test('what is no certificate is refused by its place', () => {
 });
 
 test('keys that are not RSA, or shorter than 2048 bits, are refused', () => {
-  const curve = makePair('curve', ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256']);
+  const curve = makeNewPair('curve', ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256']);
   refuses([three[0], three[1], jwk(curve)], 2, /^Certificate 3 has a key of another type; only RSA keys of at least 2048 bits/);
-  const pss = makePair('pss', ['rsa-pss', '-pkeyopt', 'rsa_keygen_bits:2048']);
+  const pss = makeNewPair('pss', ['rsa-pss', '-pkeyopt', 'rsa_keygen_bits:2048']);
   refuses([three[0], jwk(pss), three[2]], 2, /^Certificate 2 has a key of another type/);
-  const short = makePair('short', ['rsa:1024']);
+  const short = makeNewPair('short', ['rsa:1024']);
   refuses([jwk(short), three[1], three[2]], 2, /^Certificate 1 has an RSA key of 1024 bits/);
 });
 
