@@ -51,7 +51,7 @@ suite('a game day', () => {
   });
 
   async function active(name: string, tenantId: string, objectId: string): Promise<void> {
-    const pairs = ['a', 'b', 'c'].map((custodian) => makePair(custodian));
+    const pairs = ['a', 'b', 'c'].map((custodian) => makePair(`${name}-${custodian}`));
     for (const [index, { pem, der }] of pairs.entries()) {
       writeFileSync(join(service.folder, `${name}-${index}.key`), pem, { mode: 0o600 });
       writeFileSync(join(service.folder, `${name}-${index}.cer`), der);
