@@ -167,7 +167,7 @@ async function openOperatorPorts({ config, crew, status, undoing }: Ground): Pro
 /** The root key: from where the settings say, from a member of the cluster, or from the operator, who is waited for. */
 async function unlock(ground: Ground, { commands }: OperatorPorts, authority: Authority): Promise<Unlocked> {
   const { config, log, clock, status, undoing, stop } = ground;
-  await refuseAtSight(config.dataFolder);
+  await refuseAtSight(config);
   let sealedDoor: SealedDoor | undefined;
   const rootKeys = await openRootKeys(
     config,

@@ -96,11 +96,11 @@ export async function openAnchoredStore(dataFolder: string, rootKeys: RootKeys, 
 }
 
 /**
- * What can be said against the database before anything opens it: a file that was cut off, or is none; and a write-ahead log that is there after a stop, which
+ * What can be said against an embedded database before anything opens it: a file that was cut off, or is none; and a write-ahead log that is there after a stop, which
  * would be put into the database by whoever opens it first. Throws as `openAnchoredStore`.
  */
-export async function refuseAtSight(dataFolder: string): Promise<void> {
-  if (!databaseExists(dataFolder)) return;
+export async function refuseAtSight({ dataFolder, store }: StorePlace): Promise<void> {
+  if (store.engine !== 'embedded' || !databaseExists(dataFolder)) return;
   const damage = await visibleDamage(dataFolder);
   if (damage !== undefined) throw refused(dataFolder, damage);
   const text = await textOfAnchor(dataFolder);

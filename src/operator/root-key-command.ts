@@ -117,7 +117,7 @@ async function rotateStopped(config: Config, passphrase: Buffer | undefined, old
   if (!(await storeExists(config))) throw new Error(`'${config.dataFolder}' has no database; there is nothing to seal anew`);
   const lock = lockFolder(config.dataFolder);
   try {
-    await refuseAtSight(config.dataFolder);
+    await refuseAtSight(config);
     const rootKeys = await openRootKeysHere(config, oldFrom, '--old-passphrase-from');
     const store = await openServiceStore(config, rootKeys, {
       versions: new Versions(Versions.allocate()),

@@ -9,14 +9,18 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { Versions } from '../../../src/core/coherence.ts';
+import { EMBEDDED, parseStoreAddress } from '../../../src/core/store-address.ts';
 import { newRootKey, RootKeys } from '../../../src/crypto/root-keys.ts';
 import { acceptDatabase, anchorFile, openAnchoredStore, refuseAtSight } from '../../../src/operator/anchor.ts';
 import { databaseFile, peekMeta } from '../../../src/store/embedded.ts';
 import { writeMeta } from '../../../src/store/meta.ts';
+import type { StorePlace } from '../../../src/store/open.ts';
 
 const KEY = newRootKey();
 const keys = (): RootKeys => RootKeys.of(KEY);
 const options = { versions: new Versions(Versions.allocate()), committed: () => undefined };
+
+const at = (dataFolder: string): StorePlace => ({ dataFolder, store: EMBEDDED });
 
 async function temporary(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-anchor-'));
@@ -26,14 +30,14 @@ async function temporary(t: TestContext): Promise<string> {
 
 /** One run of a service that writes something and is stopped. */
 async function run(folder: string, value: string, rootKeys = keys()): Promise<void> {
-  await refuseAtSight(folder);
+  await refuseAtSight(at(folder));
   const store = await openAnchoredStore(folder, rootKeys, options);
   await store.write((writer) => writeMeta(writer, 't', value));
   await store.close();
 }
 
 async function valueIn(folder: string, rootKeys = keys()): Promise<string | undefined> {
-  await refuseAtSight(folder);
+  await refuseAtSight(at(folder));
   const store = await openAnchoredStore(folder, rootKeys, options);
   const row = await store.read.selectFrom('meta').select('value').where('key', '=', 't').executeTakeFirst();
   await store.close();
@@ -149,13 +153,15 @@ test('a database that was never copied to its end is refused before anything is 
   await run(whole, 'one');
   const cut = await temporary(t);
   await writeFile(databaseFile(cut), readFileSync(databaseFile(whole)).subarray(0, 20_000));
-  await assert.rejects(refuseAtSight(cut), /is refused: it was cut off: it has 20000 bytes/);
+  await assert.rejects(refuseAtSight(at(cut)), /is refused: it was cut off: it has 20000 bytes/);
+  // What a service on a server left behind when it moved there is nobody's business.
+  await refuseAtSight({ dataFolder: cut, store: parseStoreAddress('postgres://owner@localhost/strongroom') });
 
   const torn = await temporary(t);
   const bytes = readFileSync(databaseFile(whole));
   bytes.fill(0xff, 100, 4096);
   await writeFile(databaseFile(torn), bytes);
-  await refuseAtSight(torn);
+  await refuseAtSight(at(torn));
   await assert.rejects(peekMeta(torn, 't'), /strongroom\.db' is damaged; take one from a snapshot\. Nothing was changed/);
   assert.deepEqual(readFileSync(databaseFile(torn)), bytes);
 });
