@@ -43,11 +43,8 @@ export interface HeldGrant extends Grant {
 /** Reads the grants of an HSM, or those of some principals alone. */
 export async function loadGrants(read: Reader, hsmId: string, principals?: readonly string[]): Promise<readonly HeldGrant[]> {
   const assignments = assignmentsIn(read, hsmId);
-  return grantsBy(
-    read,
-    hsmId,
-    await (principals === undefined ? assignments : assignments.where('principal_id', 'in', principals)).execute(),
-  );
+  const wanted = principals === undefined ? assignments : assignments.where('principal_id', 'in', principals);
+  return grantsBy(read, hsmId, await wanted.execute());
 }
 
 /** Inside a transaction: what these principals hold, its own changes included. */
