@@ -142,7 +142,7 @@ function written(figures: Figures): string {
     }),
   ];
   return [
-    `Changes a second, each answered when it and its record are on disk; one worker, the clients (Node's own, whose share is in the figures) on the same cores. A bare loop of commits of one row each on the same disk (node:sqlite, write-ahead log, synchronous=FULL) makes ${ranged(bare)} a second: measured before each of them, the fastest of each round. Changes that wait share a commit. CPU-µs are the server's, for each change.`,
+    `Changes a second, each answered when it and its record are on disk; one worker, the clients (TLS sockets of one thread that is part of the figures) on the same cores. A bare loop of commits of one row each on the same disk (node:sqlite, write-ahead log, synchronous=FULL) makes ${ranged(bare)} a second: measured before each of them, the fastest of each round. Changes that wait share a commit. CPU-µs are the server's, for each change.`,
     targetTable(targets),
     table(['change', ...CLIENTS.flatMap((clients) => [clientsText(clients), '÷ bare', 'CPU-µs'])], CHANGES.map(row)),
   ].join('\n\n');
