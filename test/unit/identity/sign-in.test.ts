@@ -316,7 +316,7 @@ test('an assertion for another audience, of another key, expired, unsigned or un
 });
 
 test('secrets are stored as scrypt hashes and refresh tokens as digests', async (t) => {
-  const tenancy = await openTenancy(t);
+  const tenancy = await openTenancy(t, undefined, 'real');
   const refresh = text(await postToken(tenancy, userForm(tenancy)), 'refresh_token');
   const { read } = tenancy.parts;
   const credentials = await read.selectFrom('credentials').selectAll().execute();

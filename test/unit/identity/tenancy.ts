@@ -1,6 +1,6 @@
 // A tenant in a temporary folder with a clock that moves, and a way to call the room's addresses as the door does. For tests alone.
 
-import { randomBytes } from 'node:crypto';
+import { randomBytes, scryptSync } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,8 +65,12 @@ async function afterFirstStart(): Promise<Buffer> {
   return database;
 }
 
-/** `t` undoes it at its end. */
-export async function openTenancy(t: { after(undo: () => Promise<void>): void }, others: Outside = NOBODY): Promise<Tenancy> {
+/** `t` undoes it at its end. Secrets are kept under hashes that cost next to nothing, unless `hashes` are to be those of the service. */
+export async function openTenancy(
+  t: { after(undo: () => Promise<void>): void },
+  others: Outside = NOBODY,
+  hashes: 'cheap' | 'real' = 'cheap',
+): Promise<Tenancy> {
   first ??= afterFirstStart();
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-identity-'));
   await writeFile(databaseFile(folder), await first);
@@ -85,9 +89,25 @@ export async function openTenancy(t: { after(undo: () => Promise<void>): void },
   const clock = { now: () => Date.now() + ahead, advance };
   const before = { read: store.read, write: store.write, crypto, clock, urls: URLS, versions };
   const tenant = await openTenant(before);
+  if (hashes === 'cheap') await cheapen(tenant, before);
   const outside = openOutsideIssuers({ ...others, clock, versions });
   const parts = { ...before, tenantId: tenant.tenantId, outside };
   return { parts, clock, tenant, room: identityRoom(parts), origin: URLS.origin, verify: tokenVerifier(parts) };
+}
+
+/** The parameters stand beside a hash: the service takes what it finds. */
+async function cheapen({ user, servicePrincipal }: OpenTenant, { write }: TenantParts): Promise<void> {
+  const salt = randomBytes(16);
+  await write(async (writer) => {
+    for (const [id, secret] of [
+      [user.objectId, user.password],
+      [servicePrincipal.objectId, servicePrincipal.clientSecret],
+    ] as const) {
+      const hash = scryptSync(secret, salt, 32, { N: 16, r: 8, p: 1 });
+      const verifier = `$scrypt$ln=4,r=8,p=1$${salt.toString('base64url')}$${hash.toString('base64url')}`;
+      await writer.updateTable('credentials').set({ verifier }).where('object_id', '=', id).execute();
+    }
+  });
 }
 
 export interface Request {
