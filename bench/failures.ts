@@ -11,7 +11,8 @@ import {
   randomInt,
 } from 'node:crypto';
 import type { DecryptParameters } from '../src/crypto/module.ts';
-import { privateJwk, rsaPair } from '../test/unit/crypto/safe.ts';
+import { rsaPair } from '../test/rsa-pairs.ts';
+import { privateJwk } from '../test/unit/crypto/safe.ts';
 
 export interface Sent {
   readonly value: Uint8Array;

@@ -12,7 +12,6 @@ import { randomFrom } from './fuzz/random.ts';
 export interface Rounds {
   readonly rounds: number;
   readonly seed: number;
-  say(line: string): void;
 }
 
 export interface Outcome {
@@ -26,7 +25,7 @@ const CLIENTS = 12;
 const LONGEST_ROUND = 700;
 
 /** Throws, with the seed, at the first thing that is lost, half there or in need of help. */
-export async function crashRounds({ rounds, seed, say }: Rounds): Promise<Outcome> {
+export async function crashRounds({ rounds, seed }: Rounds): Promise<Outcome> {
   const random = randomFrom(seed);
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-crash-'));
   const dataFolder = join(folder, 'data');
@@ -44,7 +43,6 @@ export async function crashRounds({ rounds, seed, say }: Rounds): Promise<Outcom
       // The record of a change is committed with it; what had not come into the chain comes into it at the start.
       await provenRecorded(dataFolder, calls);
       await settleAll(running.connection, belongings);
-      if (round % 50 === 0) say(`${round} rounds, ${outcome.answered} steps answered, ${outcome.cutOff} cut off`);
     }
     return outcome;
   } catch (cause) {

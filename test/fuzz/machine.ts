@@ -31,7 +31,7 @@ import { structuralDamage, visibleDamage } from '../../src/store/inspect.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { openWriter } from '../../src/store/sqlite.ts';
 import { UsageError } from '../../src/terminal/usage-error.ts';
-import { rsaPair } from '../unit/crypto/safe.ts';
+import { rsaPair } from '../rsa-pairs.ts';
 import { connection } from '../unit/entrance/connection.ts';
 import { MemoryHost } from '../unit/shell/bench.ts';
 import { folder, inWords, publicPem, segment } from './files.ts';

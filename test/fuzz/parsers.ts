@@ -18,8 +18,8 @@ import { readByok } from '../../src/hsm/keys/byok.ts';
 import { parseDuration } from '../../src/hsm/keys/duration.ts';
 import { ShellError } from '../../src/shell/errors.ts';
 import { parse } from '../../src/shell/parser.ts';
+import { rsaPair } from '../rsa-pairs.ts';
 import { der, integer, octets, sequence } from '../unit/crypto/der.ts';
-import { rsaPair } from '../unit/crypto/safe.ts';
 import { certificateOf, custodianOf, jwk, makePair } from '../unit/security-domain/ceremony.ts';
 import { ATTESTED } from './attested.ts';
 import { FILES } from './files.ts';
@@ -115,7 +115,7 @@ export const PARSERS: readonly Target[] = [
   {
     name: 'private-jwk',
     seeds: () => [
-      text(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })),
+      text(rsaPair(2048).privateKey.export({ format: 'jwk' })),
       ...['P-256', 'secp256k1', 'P-384', 'P-521'].map((namedCurve) =>
         text(generateKeyPairSync('ec', { namedCurve }).privateKey.export({ format: 'jwk' })),
       ),

@@ -1,7 +1,7 @@
 // The commands of an offline ceremony as custodians type them: no service runs here, and passphrases come from variables instead of a keyboard.
 
 import assert from 'node:assert/strict';
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { wrappingCertificate } from '../../src/crypto/security-domain/certificat
 import { exportSecurityDomain, recoverSecurityDomain } from '../../src/crypto/security-domain/content.ts';
 import { run } from '../clients/service.ts';
 import { PROGRAM } from '../program.ts';
+import { rsaPair } from '../rsa-pairs.ts';
 import { onPath } from '../tools.ts';
 
 const CLI = [process.execPath, PROGRAM];
@@ -101,7 +102,7 @@ suite('the offline tools', () => {
   test('the file says whom it was made for; each key is tried on its share alone', async () => {
     const certificates = ['ann', 'bob', 'cho'].map((name) => certificate(`${name}.cer`));
     writeFileSync(file('sd.json'), exportSecurityDomain(DOMAIN, certificates, 2));
-    const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const stranger = rsaPair(2048);
     writeFileSync(file('stranger.cer'), selfSigned(stranger.publicKey, stranger.privateKey, 'stranger', Date.UTC(2026, 0), 1).toString());
     writeFileSync(file('stranger.key'), stranger.privateKey.export({ type: 'pkcs8', format: 'pem' }));
 
@@ -136,7 +137,7 @@ suite('the offline tools', () => {
   });
 
   test('a quorum seals the file anew to an exchange key, and fewer than a quorum do not', async () => {
-    const exchange = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const exchange = rsaPair(2048);
     const exchangeCertificate = selfSigned(exchange.publicKey, exchange.privateKey, 'new-hsm', Date.UTC(2026, 0), 1);
     writeFileSync(file('exchange.cer'), exchangeCertificate.toString());
     const words = ['security-domain', 'restore-blob', 'sd.json', '--exchange-key', 'exchange.cer', '--out', 'blob.json'];

@@ -6,6 +6,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } f
 import { after, before, suite, test } from 'node:test';
 import { algorithms, type EncryptionAlgorithm, type KeyOperation, type SignatureAlgorithm } from '../../src/crypto/algorithms.ts';
 import { type Got, type House, type Json, openHouse } from '../house.ts';
+import { rsaPair } from '../rsa-pairs.ts';
 import { readVectors } from '../vectors.ts';
 import {
   fits,
@@ -34,8 +35,8 @@ const bytes = (value: string): Buffer => Buffer.from(value, 'base64url');
 /** Keys of every type and size; those of RSA with 3072 and 4096 bits are published ones, because making them takes long. */
 const PUBLISHED = readVectors().keys;
 const imported: readonly (Held & { readonly jwk: Json })[] = [
-  rsa('rsa-2048', generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })),
-  rsa('rsa-2048-e3', generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 3 }).privateKey.export({ format: 'jwk' })),
+  rsa('rsa-2048', rsaPair(2048).privateKey.export({ format: 'jwk' })),
+  rsa('rsa-2048-e3', rsaPair(2048, 3).privateKey.export({ format: 'jwk' })),
   rsa('rsa-3072', published('RSA', 3072)),
   rsa('rsa-4096', published('RSA', 4096)),
   ...['P-256', 'P-256K', 'P-384', 'P-521'].map(ec),

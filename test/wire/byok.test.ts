@@ -15,6 +15,7 @@ import {
 } from 'node:crypto';
 import { after, before, suite, test } from 'node:test';
 import { type Got, type House, type Json, openHouse } from '../house.ts';
+import { rsaPair } from '../rsa-pairs.ts';
 import { activate, CRYPTO_OFFICER, CRYPTO_USER, grant } from './ready.ts';
 
 const HSM = 'byok';
@@ -78,7 +79,7 @@ suite('bring your own key', () => {
 
   test('an RSA key signs as it did before it was brought, with the attributes and tags that came with it', async () => {
     for (const modulusLength of [2048, 3072, 4096]) {
-      const { privateKey } = generateKeyPairSync('rsa', { modulusLength });
+      const { privateKey } = rsaPair(modulusLength);
       const key = { kty: 'RSA-HSM', key_ops: ['sign', 'verify'], key_hsm: text(byok(kek, pkcs8(privateKey))) };
       const attributes = { enabled: true, exp: 4102444800 };
       const got = await bring('rsa', key, { Hsm: true, attributes, tags: { from: 'elsewhere' } });
@@ -268,7 +269,7 @@ suite('bring your own key', () => {
     await refused('no type', 400, 'BadParameter', /kty/, bring('nothing', { key_hsm: text(file) }));
     await refused('no JSON', 400, 'BadParameter', /JSON/, bring('nothing', { kty: 'EC', key_hsm: randomBytes(64).toString('base64url') }));
     await refused('two keys', 400, 'BadParameter', /whole key/, bring('nothing', { kty: 'EC', d: 'AQAB', key_hsm: text(file) }));
-    const weak = pkcs8(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey);
+    const weak = pkcs8(rsaPair(1024).privateKey);
     await refused(
       'too weak',
       400,
@@ -280,7 +281,7 @@ suite('bring your own key', () => {
   });
 
   test('a key that comes wrapped may be made exportable, with the policy that this takes', async () => {
-    const key = { kty: 'RSA', key_hsm: text(byok(kek, pkcs8(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey))) };
+    const key = { kty: 'RSA', key_hsm: text(byok(kek, pkcs8(rsaPair(2048).privateKey))) };
     const exportable = { attributes: { exportable: true } };
     await refused('no policy', 400, 'BadParameter', /must have release policy/, bring('leaves', key, exportable));
     const release_policy = { data: Buffer.from(POLICY).toString('base64url') };

@@ -2,11 +2,12 @@
 // the live service, published vectors and documented rules; each says which.
 
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, publicEncrypt, randomBytes, randomUUID } from 'node:crypto';
+import { publicEncrypt, randomBytes, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { type Got, type House, type Json, openHouse } from '../house.ts';
+import { rsaPair } from '../rsa-pairs.ts';
 import { activate, BACKUP_USER, CRYPTO_OFFICER, CRYPTO_USER, EKM_ADMINISTRATOR, grant, RESTORE_USER } from './ready.ts';
 
 const FILE = join(resolve(import.meta.dirname, '../..'), '../shared/spec/data-plane-examples.json');
@@ -125,7 +126,7 @@ function saved(json: Json, path: string): string {
 let pair: Json;
 
 function rsaKey(): Readonly<Record<string, string>> {
-  pair ??= generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+  pair ??= rsaPair(2048).privateKey.export({ format: 'jwk' });
   const { n, d, p, q, dp, dq, qi } = pair;
   return { n, d, p, q, dp, dq, qi };
 }

@@ -13,6 +13,7 @@ import { nodeHost } from '../../src/shell/node-host.ts';
 import { runVerifyAttestation } from '../../src/verify-attestation.ts';
 import { type AttestationAuthority, openAttestationAuthority } from '../attestation-authority.ts';
 import { type House, openHouse } from '../house.ts';
+import { rsaPair } from '../rsa-pairs.ts';
 import { decipheredKey, unwrappedSecret, verifiedRelease } from '../unit/hsm/keys/at-the-target.ts';
 import { authorityKey, environment, policyData, token } from '../unit/hsm/keys/attested.ts';
 import { activate, CRYPTO_OFFICER, CRYPTO_USER, grant } from './ready.ts';
@@ -186,7 +187,7 @@ suite('the cmdlets for keys', () => {
   });
 
   test('keys come from PEM, raw and .byok files, and do what they did before', async () => {
-    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const { privateKey, publicKey } = rsaPair(2048);
     writeFileSync(at('mine.pem'), privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'sésame' }));
     const ec = generateKeyPairSync('ec', { namedCurve: 'secp384r1' });
     writeFileSync(at('ec.pem'), ec.privateKey.export({ type: 'sec1', format: 'pem' }));

@@ -1,12 +1,12 @@
 // An outside OpenID provider: panva's oidc-provider over HTTPS under a certificate of the test's own, with keys that roll and a network that fails.
 
-import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { Agent, createServer, request, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import Provider, { type JWK } from 'oidc-provider';
+import { rsaPair } from '../rsa-pairs.ts';
 import { makeNewPair } from '../unit/security-domain/ceremony.ts';
 
 /** What the provider calls the audience of its tokens for us. */
@@ -73,7 +73,7 @@ export async function openProvider(folder: string, clients: readonly string[]): 
 }
 
 function providerWith(issuer: string, kid: string, clients: readonly string[]): Provider {
-  const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+  const key = rsaPair(2048).privateKey.export({ format: 'jwk' });
   const provider = new Provider(issuer, {
     jwks: { keys: [{ ...key, kid, alg: 'RS256', use: 'sig' } as JWK] },
     clients: clients.map((client_id) => ({

@@ -1,13 +1,14 @@
 // Mistakes that others have shipped, about tokens: each is tried here at every address there is.
 
 import assert from 'node:assert/strict';
-import { createHmac, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
+import { createHmac, createPublicKey, sign } from 'node:crypto';
 import { after, before, suite, test } from 'node:test';
 import { graphRows } from '../../src/graph/routes.ts';
 import { activeRows, earlyRows, restoringRows } from '../../src/hsm/routes.ts';
 import { identityRows } from '../../src/identity/routes.ts';
 import { armRows } from '../../src/management/routes.ts';
 import { type Got, type House, openHouse } from '../house.ts';
+import { rsaPair } from '../rsa-pairs.ts';
 import { graph, makeProgram, makeUser, postToken, signInProgram, signInUser, tokenOf, userName } from './people.ts';
 import { activate, CRYPTO_USER, grant } from './ready.ts';
 
@@ -99,7 +100,7 @@ suite('mistakes about tokens that others made', () => {
       const half = `${encoded({ ...header, alg: 'HS256' })}.${encoded(payload)}`;
       tokens.push(`${half}.${createHmac('sha256', secret).update(half).digest('base64url')}`);
     }
-    const own = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const own = rsaPair(2048);
     const jwk = own.publicKey.export({ format: 'jwk' });
     for (const brought of [
       { jwk },

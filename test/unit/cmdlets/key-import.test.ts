@@ -6,13 +6,14 @@ import { test } from 'node:test';
 import { addKey } from '../../../src/shell/cmdlets/key-add.ts';
 import { ShellError } from '../../../src/shell/errors.ts';
 import { SecureString } from '../../../src/shell/value.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { keyBundle } from './replies.ts';
 import { runCmdlet } from './run-cmdlet.ts';
 import { hsmOrigin, ScriptedHost } from './scripted-host.ts';
 
 const url = `${hsmOrigin}/keys/mine?api-version=2025-07-01`;
 const given = { HsmName: 'contoso', Name: 'mine', KeyFilePath: 'mine.key' };
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const rsa = rsaPair(2048).privateKey;
 const ec = generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey;
 const attributes = { enabled: true };
 

@@ -11,6 +11,7 @@ import { ShellError } from '../../../src/shell/errors.ts';
 import { render } from '../../../src/shell/format.ts';
 import { publicKeyPem } from '../../../src/shell/public-key.ts';
 import '../../../src/shell/views.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { keyBundle } from './replies.ts';
 import { runCmdlet } from './run-cmdlet.ts';
 import { arm, type Exchange, hsmOrigin, ScriptedHost, start, subscription } from './scripted-host.ts';
@@ -110,8 +111,8 @@ test('a key that is not there puts out nothing; an HSM that is not there is an e
 
 test('the exported public key is the one that every library reads', async () => {
   const kinds = [
-    generateKeyPairSync('rsa', { modulusLength: 2048 }),
-    generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 3 }),
+    rsaPair(2048),
+    rsaPair(2048, 3),
     ...['P-256', 'secp256k1', 'P-384', 'P-521'].map((namedCurve) => generateKeyPairSync('ec', { namedCurve })),
     ...(['ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87'] as const).map((set) => generateKeyPairSync(set)),
   ];

@@ -1,13 +1,14 @@
 // The keys of an issuer: found where its configuration says, kept while they are good, fetched again when they are not, and only ever from itself.
 
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { after, before, suite, test } from 'node:test';
 import { type GetJson, jsonOverHttps, openIssuerKeys } from '../../../src/core/issuer-keys.ts';
 import { isPublicAddress, OutboundRefusal } from '../../../src/core/outbound.ts';
 import { selfSigned } from '../../../src/core/self-signed.ts';
 import { type AttestationAuthority, openAttestationAuthority, sendJson } from '../../attestation-authority.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { authorityKey } from '../hsm/keys/attested.ts';
 
 const ISSUER = 'https://issuer.example/tenant';
@@ -59,14 +60,14 @@ test('a key is found by its name, and without one when it is the only one', asyn
 });
 
 test('a key that is given as a certificate alone is that certificate’s', async () => {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { publicKey, privateKey } = rsaPair(2048);
   const certificate = selfSigned(publicKey, privateKey, 'AttestationService', Date.now(), 10);
   const { keys } = fixture(issuer({ kty: 'RSA', kid: 'maa', x5c: [certificate.raw.toString('base64')] }));
   assert.ok((await keys.keyOf(ISSUER, 'maa'))?.equals(publicKey));
 });
 
 test('what is no key for signatures, or too weak for one, is left out and spoils nothing', async () => {
-  const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey;
+  const weak = rsaPair(1024).publicKey;
   const strange = [
     null,
     'text',

@@ -8,10 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { KeyFileError, openKeyFile } from '../../../src/core/key-file.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { openssl } from '../../tools.ts';
 
 const PASSWORD = 'sésame, ouvre-toi';
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const rsa = rsaPair(2048).privateKey;
 const ec = generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey;
 
 function publicPart(key: KeyObject): string {

@@ -17,7 +17,8 @@ import { test } from 'node:test';
 import { algorithmFor, algorithms } from '../../../src/crypto/algorithms.ts';
 import { hasPendingErrors } from '../../../src/crypto/libcrypto.ts';
 import type { KeyAtRest } from '../../../src/crypto/types.ts';
-import { algorithm, failsAsOne, isBadParameter, openSafe, privateJwk, rsaPair, turned } from './safe.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
+import { algorithm, failsAsOne, isBadParameter, openSafe, privateJwk, turned } from './safe.ts';
 
 const { RSA_PKCS1_OAEP_PADDING, RSA_PKCS1_PADDING, RSA_NO_PADDING } = constants;
 // biome-ignore format: a table reads by its columns

@@ -1,12 +1,13 @@
 // Importing private JSON Web Keys: whole and consistent ones of the service's types come in, all others are refused by the member at fault.
 
 import assert from 'node:assert/strict';
-import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { createHash, randomBytes, sign } from 'node:crypto';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { hasPendingErrors } from '../../../src/crypto/libcrypto.ts';
 import type { PrivateJwk } from '../../../src/crypto/types.ts';
-import { algorithm, curves, ecPair, inverse, isBadParameter, openSafe, privateJwk, rsaPair } from './safe.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
+import { algorithm, curves, ecPair, inverse, isBadParameter, openSafe, privateJwk } from './safe.ts';
 
 const { module, bring } = openSafe();
 const rsa = privateJwk(rsaPair(2048));
@@ -205,7 +206,7 @@ test('no refusal repeats any private member', () => {
 });
 
 test('an imported key signs what the key it came from signs', () => {
-  const pair = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const pair = rsaPair(2048);
   const key = bring(privateJwk(pair));
   const message = Buffer.from('message');
   assert.deepEqual(

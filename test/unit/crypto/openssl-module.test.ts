@@ -13,8 +13,9 @@ import { readPrivateKey } from '../../../src/crypto/private-key.ts';
 import { decodeDomain } from '../../../src/crypto/security-domain/content.ts';
 import { openSecurityDomain, readSecurityDomain } from '../../../src/crypto/security-domain/file.ts';
 import { asSealedKey, type KeyAtRest, type KeySpec } from '../../../src/crypto/types.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { certificateOf, custodianOf, jwk, makePair } from '../security-domain/ceremony.ts';
-import { algorithm, ecPair, openSafe, privateJwk, rsaPair } from './safe.ts';
+import { algorithm, ecPair, openSafe, privateJwk } from './safe.ts';
 
 const digest = randomBytes(32);
 const P256: KeySpec = { kty: 'EC-HSM', curve: 'P-256' };

@@ -6,8 +6,9 @@ import { test } from 'node:test';
 import { hasPendingErrors, type NativeKey } from '../../../src/crypto/libcrypto.ts';
 import { ecSign, rsaSign } from '../../../src/crypto/openssl.ts';
 import { pkcs8Kind, readOurWriting, readPrivateKey, writePrivateKey } from '../../../src/crypto/private-key.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { integer, OBJECT_IDS, octets, sequence } from './der.ts';
-import { curves, ecPair, rsaPair } from './safe.ts';
+import { curves, ecPair } from './safe.ts';
 
 const inDer = (key: KeyObject): Buffer => key.export({ type: 'pkcs8', format: 'der' });
 

@@ -13,7 +13,8 @@ import {
 } from 'node:crypto';
 import { after, test } from 'node:test';
 import type { KeyAtRest, KeySpec, ReleaseEncryption, ReleaseTerms } from '../../../src/crypto/types.ts';
-import { algorithm, failsAsOne, isBadParameter, openSafe, rsaPair, turned } from './safe.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
+import { algorithm, failsAsOne, isBadParameter, openSafe, turned } from './safe.ts';
 
 const safe = openSafe();
 after(() => safe.module.close());

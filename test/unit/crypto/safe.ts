@@ -1,11 +1,12 @@
 // A safe with one HSM in it for tests, keys brought into it from node:crypto, and the few asserts that many tests share.
 
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { type Algorithm, algorithms } from '../../../src/crypto/algorithms.ts';
 import type { CryptoModule } from '../../../src/crypto/module.ts';
 import { openCryptoModule } from '../../../src/crypto/openssl-module.ts';
 import type { Curve, DomainAtRest, KeyAtRest, KeyIdentity, KeySpec, PrivateJwk } from '../../../src/crypto/types.ts';
+import type { Pair } from '../../rsa-pairs.ts';
 
 export interface Safe {
   readonly module: CryptoModule;
@@ -49,15 +50,6 @@ export const nodeCurves: Readonly<Record<Curve, string>> = {
   'P-521': 'secp521r1',
 };
 export const curves: readonly Curve[] = ['P-256', 'P-256K', 'P-384', 'P-521'];
-
-export interface Pair {
-  readonly publicKey: KeyObject;
-  readonly privateKey: KeyObject;
-}
-
-export function rsaPair(bits: number, exponent = 65537): Pair {
-  return generateKeyPairSync('rsa', { modulusLength: bits, publicExponent: exponent });
-}
 
 export function ecPair(curve: Curve): Pair {
   return generateKeyPairSync('ec', { namedCurve: nodeCurves[curve] });

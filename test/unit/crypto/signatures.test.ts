@@ -16,7 +16,8 @@ import {
   verify,
 } from 'node:crypto';
 import { test } from 'node:test';
-import { algorithm, curves, ecPair, isBadParameter, openSafe, type Pair, privateJwk, rsaPair, turned } from './safe.ts';
+import { type Pair, rsaPair } from '../../rsa-pairs.ts';
+import { algorithm, curves, ecPair, isBadParameter, openSafe, privateJwk, turned } from './safe.ts';
 
 const message = Buffer.from('sign me');
 const rsaAlgorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const;

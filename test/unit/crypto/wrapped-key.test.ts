@@ -24,9 +24,10 @@ import { after, test } from 'node:test';
 import { hasPendingErrors } from '../../../src/crypto/libcrypto.ts';
 import { wrapInTransit } from '../../../src/crypto/rsa-aes-key-wrap.ts';
 import type { KeyAtRest, WrappedKeySpec } from '../../../src/crypto/types.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { openssl } from '../../tools.ts';
 import { der, integer, OBJECT_IDS, octets, sequence } from './der.ts';
-import { algorithm, curves, ecPair, failsAsOne, inverse, isBadParameter, openSafe, privateJwk, rsaPair, turned } from './safe.ts';
+import { algorithm, curves, ecPair, failsAsOne, inverse, isBadParameter, openSafe, privateJwk, turned } from './safe.ts';
 
 const { module, domain, make } = openSafe();
 const kek = await make({ kty: 'RSA-HSM', size: 2048, exponent: 65537 });

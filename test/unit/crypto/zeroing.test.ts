@@ -7,7 +7,8 @@ import { mock, test } from 'node:test';
 import { Failure } from '../../../src/core/failure.ts';
 import { NativeKey } from '../../../src/crypto/libcrypto.ts';
 import { wrapInTransit } from '../../../src/crypto/rsa-aes-key-wrap.ts';
-import { algorithm, ecPair, openSafe, privateJwk, rsaPair } from './safe.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
+import { algorithm, ecPair, openSafe, privateJwk } from './safe.ts';
 
 interface HandedOut {
   readonly random: Uint8Array[];

@@ -9,8 +9,9 @@ import { test } from 'node:test';
 import { runByok } from '../../../src/byok.ts';
 import type { KeyAtRest } from '../../../src/crypto/types.ts';
 import { UsageError } from '../../../src/terminal/usage-error.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { ScriptedHost } from '../cmdlets/scripted-host.ts';
-import { curves, ecPair, openSafe, rsaPair } from '../crypto/safe.ts';
+import { curves, ecPair, openSafe } from '../crypto/safe.ts';
 
 const { module, domain, make } = openSafe();
 const kek = await make({ kty: 'RSA-HSM', size: 2048, exponent: 65537 });

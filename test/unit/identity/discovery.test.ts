@@ -1,7 +1,7 @@
 // How clients find their way to us, and what the first start makes.
 
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,7 @@ import { openOutsideIssuers } from '../../../src/identity/issuers/outside-token.
 import { openTenant } from '../../../src/identity/open-tenant.ts';
 import { identityRoom } from '../../../src/identity/room.ts';
 import { openEmbeddedReader, openEmbeddedStore } from '../../../src/store/embedded.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { applicationForm, ask, members, openTenancy, postToken, text } from './tenancy.ts';
 
 test('the Entra-shaped documents name their own version and the origin that was asked', async (t) => {
@@ -146,7 +147,7 @@ test('a secret that was sealed by another root key stops the start, and says not
 });
 
 test('a certificate of ours is valid DER on both sides of the year 2050', () => {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { publicKey, privateKey } = rsaPair(2048);
   const start = Date.UTC(2049, 11, 1);
   const certificate = selfSigned(publicKey, privateKey, 'Strongroom token signing', start, 400);
   assert.deepEqual([certificate.validFromDate.getTime(), certificate.validToDate.getTime()], [start, start + 400 * 86_400_000]);

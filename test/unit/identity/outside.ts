@@ -1,9 +1,10 @@
 // Outside issuers for tests: key pairs, what they publish, and the tokens that they sign.
 
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
 import type { PublishedKey } from '../../../src/identity/issuers/key-sets.ts';
 import type { TrustedIssuer } from '../../../src/identity/issuers/settings.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 
 export interface SigningPair {
   readonly kid: string;
@@ -13,7 +14,7 @@ export interface SigningPair {
 }
 
 export function signingPair(kid: string): SigningPair {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { privateKey, publicKey } = rsaPair(2048);
   const { n, e } = publicKey.export({ format: 'jwk' });
   return { kid, privateKey, publicKey, published: { kty: 'RSA', kid, use: 'sig', alg: 'RS256', n, e } };
 }

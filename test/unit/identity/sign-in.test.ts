@@ -1,7 +1,7 @@
 // Signing in at the token endpoint: what each client sends and what it gets back, right and wrong.
 
 import assert from 'node:assert/strict';
-import { createHash, generateKeyPairSync, type KeyObject, type X509Certificate } from 'node:crypto';
+import { createHash, type KeyObject, type X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
 import { selfSigned } from '../../../src/core/self-signed.ts';
@@ -11,6 +11,7 @@ import { identityRoom } from '../../../src/identity/room.ts';
 import { hashSecret } from '../../../src/identity/secret-hash.ts';
 import { endSessions } from '../../../src/identity/sessions.ts';
 import { thumbprint, thumbprint256 } from '../../../src/identity/signing-keys.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import {
   AZURE_CLI,
   AZURE_POWERSHELL,
@@ -294,7 +295,7 @@ test('a service principal signs in with its certificate', async (t) => {
 test('an assertion for another audience, of another key, expired, unsigned or under a foreign name is refused', async (t) => {
   const tenancy = await openTenancy(t);
   const robot = await robotWithCertificate(tenancy);
-  const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+  const stranger = rsaPair(2048).privateKey;
   const none = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from('{}').toString('base64url')}.`;
   const right = await assertionForm(tenancy, robot);
   const wrong = [
@@ -350,7 +351,7 @@ interface Robot {
 }
 
 async function robotWithCertificate(tenancy: Tenancy): Promise<Robot> {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { publicKey, privateKey } = rsaPair(2048);
   const certificate = selfSigned(publicKey, privateKey, 'robot', tenancy.clock.now() - HOUR, 30);
   const clientId = 'c0ffee00-0000-4000-8000-000000000002';
   await tenancy.parts.write(async (writer) => {

@@ -1,12 +1,13 @@
 // Which bearer tokens open a door and which do not. Each refusal is a mistake that some service has shipped.
 
 import assert from 'node:assert/strict';
-import { createHmac, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
+import { createHmac, type KeyObject, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
 import { currentSigningKey, rollSigningKey } from '../../../src/identity/signing-keys.ts';
 import { sweepIdentity } from '../../../src/identity/sweep.ts';
 import { tokenVerifier } from '../../../src/identity/verify-token.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { applicationForm, ask, claimsOf, members, openTenancy, postToken, type Tenancy, text, userForm } from './tenancy.ts';
 
 const HSM = 'https://managedhsm.localhost:8443';
@@ -132,7 +133,7 @@ test('only RS256 is believed, although the key could do more', async (t) => {
 
 test('a key that the token brings along, or points to, is not looked at', async (t) => {
   const tenancy = await openTenancy(t);
-  const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const stranger = rsaPair(2048);
   const jwk = stranger.publicKey.export({ format: 'jwk' });
   const { kid } = await keyRow(tenancy);
   const brought = { jwk, jku: 'https://evil.example/keys', x5u: 'https://evil.example/cert' };

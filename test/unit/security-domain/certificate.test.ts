@@ -1,9 +1,10 @@
 // The custodians of a download request: which descriptions of a certificate are taken, and which sets are refused in which words.
 
 import assert from 'node:assert/strict';
-import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { before, test } from 'node:test';
 import { readCustodians } from '../../../src/crypto/security-domain/certificate.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { certifyAgain, jwk, makeNewPair, makePair, type Pair } from './ceremony.ts';
 import { skip, theVectors } from './vectors.ts';
 
@@ -136,7 +137,7 @@ test('a key that would not hide its share is refused', () => {
 });
 
 test('nothing of a private key is taken for a certificate', () => {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { privateKey } = rsaPair(2048);
   const der = privateKey.export({ type: 'pkcs8', format: 'der' });
   refuses([three[0], three[1], { x5c: [der.toString('base64')] }], 2, /^Certificate 3 is not an X\.509 certificate that can be read\.$/);
 });

@@ -1,17 +1,18 @@
 // Key derivation and the two kinds of JWE: the recorded vectors, and what must never open.
 
 import assert from 'node:assert/strict';
-import { createCipheriv, createHmac, generateKeyPairSync, publicEncrypt, randomBytes } from 'node:crypto';
+import { createCipheriv, createHmac, publicEncrypt, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { CompactEncrypt, compactDecrypt } from 'jose';
 import { openDirect, openWithKey, sealDirect, sealToKey } from '../../../src/crypto/security-domain/jwe.ts';
 import { deriveKey } from '../../../src/crypto/security-domain/kdf.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { skip, theVectors } from './vectors.ts';
 
 const refused = { code: 'BadParameter', message: 'The parameter is incorrect.' };
 const cek = randomBytes(64);
 const plain = Buffer.from('carried by custodians');
-const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const { publicKey, privateKey } = rsaPair(2048);
 
 /** A JWE whose MAC is right, whatever its parts are. */
 function forge(header: string | Buffer, iv: Buffer, ciphertext: Buffer, tagLength = 32, encryptedKey = ''): string {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,7 @@ import {
   type SecurityDomainFile,
 } from '../../../src/crypto/security-domain/file.ts';
 import { checkShare, inspect, reshare, rewrap } from '../../../src/crypto/security-domain/offline.ts';
+import { rsaPair } from '../../rsa-pairs.ts';
 import { skip, theVectors } from './vectors.ts';
 
 const DOMAIN = { domainId: '5f0c6f6e-0000-4000-8000-000000000001', domainKey: Buffer.alloc(32, 9) };
@@ -37,7 +38,7 @@ before(() => {
 });
 
 function holder(name: string): CustodianKey {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { publicKey, privateKey } = rsaPair(2048);
   return { privateKey, certificateDer: selfSigned(publicKey, privateKey, name, Date.UTC(2026, 0), 1).raw };
 }
 

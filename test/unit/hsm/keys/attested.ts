@@ -2,6 +2,7 @@
 
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
+import { rsaPair } from '../../../rsa-pairs.ts';
 
 export interface Environment {
   readonly privateKey: KeyObject;
@@ -12,7 +13,7 @@ export interface Environment {
 let made = 0;
 
 export function environment(bits = 2048, more: Readonly<Record<string, unknown>> = { key_ops: ['encrypt'] }): Environment {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: bits });
+  const { publicKey, privateKey } = rsaPair(bits);
   made += 1;
   return { privateKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid: `TpmEphemeralEncryptionKey-${made}`, ...more } };
 }
@@ -27,7 +28,7 @@ export interface AuthorityKey {
 export function authorityKey(kid = 'one', alg = 'RS256'): AuthorityKey {
   const pair = alg.startsWith('ES')
     ? generateKeyPairSync('ec', { namedCurve: { ES256: 'P-256', ES384: 'P-384' }[alg] ?? 'P-521' })
-    : generateKeyPairSync('rsa', { modulusLength: 2048 });
+    : rsaPair(2048);
   return { kid, alg, ...pair };
 }
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { rsaPair } from '../../../rsa-pairs.ts';
 import { openKeyEstate, withBody } from './key-estate.ts';
 
 // --- what is made ---
@@ -144,7 +145,7 @@ test('a name is 1 to 127 letters, digits and hyphens', async (t) => {
 
 // --- what is brought in ---
 
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+const rsa = rsaPair(2048).privateKey.export({ format: 'jwk' });
 const ec = generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey.export({ format: 'jwk' });
 const secret = { kty: 'oct', k: randomBytes(64).toString('base64url') };
 
