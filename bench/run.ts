@@ -74,7 +74,7 @@ async function measure(sections: readonly Section[]): Promise<void> {
 
 /** Where the figures come from, so that anyone can have them again. */
 function provenance({ name }: Section, minutes: string): string {
-  const revision = execFileSync('git', ['describe', '--always', '--dirty'], { cwd: root, encoding: 'utf8' }).trim();
+  const revision = revisionOf();
   const [processor] = cpus();
   const memory = Math.round(totalmem() / 2 ** 30);
   const machine = `${cpus().length} × ${processor?.model.trim() ?? 'unknown processor'}, ${memory} GiB, Linux`;
@@ -82,6 +82,13 @@ function provenance({ name }: Section, minutes: string): string {
   const command = `npm run bench -- ${name} ${flags.map((flag) => `--${flag} ${values[flag]}`).join(' ')}`;
   const when = new Date().toISOString().slice(0, 10);
   return `*${when}, revision ${revision}, ${minutes} minutes on ${machine}; Node.js ${process.version.slice(1)}, ${libraryVersion()}. \`${command}\`*`;
+}
+
+/** `-dirty` when anything but the page itself differs: the parts before this one have just been written into it. */
+function revisionOf(): string {
+  const git = (...words: readonly string[]): string => execFileSync('git', words, { cwd: root, encoding: 'utf8' }).trim();
+  const isDirty = git('status', '--porcelain', '--', '.', ':!docs/performance.md') !== '';
+  return `${git('describe', '--always')}${isDirty ? '-dirty' : ''}`;
 }
 
 /** Each section has its place between two comments; the words around them are written by hand. */
