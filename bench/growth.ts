@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toBase64url } from '../src/core/encoding.ts';
 import type { KeySpec } from '../src/crypto/types.ts';
-import { KEYS_PER_HSM } from '../src/hsm/keys/add-version.ts';
+import { KEYS_PER_HSM } from '../src/hsm/keys/limit.ts';
 import { databaseFile } from '../src/store/embedded.ts';
 import { activatedFor } from '../test/clients/ready.ts';
 import { type Client, openClient } from './client.ts';

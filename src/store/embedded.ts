@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { copyDatabase } from './copy.ts';
+import { KEEP_COUNTS } from './key-counts.ts';
 import { readMeta } from './meta.ts';
 import { migrate, schemaOf } from './migrate.ts';
 import { type Connection, openReader, openWriter, transactionsOf } from './sqlite.ts';
@@ -34,6 +35,7 @@ export async function openEmbeddedStore(dataFolder: string, options: StoreOption
   const writer = openWriter(file);
   try {
     await migrate(writer, (schema) => keepCopy(writer, dataFolder, schema, options.copied));
+    writer.exec(KEEP_COUNTS);
   } catch (failure) {
     writer.close();
     throw failure;

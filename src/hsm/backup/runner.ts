@@ -10,7 +10,7 @@ import type { Urls } from '../../core/urls.ts';
 import type { CryptoModule } from '../../crypto/module.ts';
 import { insertContent, type PlacedRow } from '../../store/hsm-content.ts';
 import type { Reader, Store, Writer } from '../../store/store.ts';
-import { KEYS_PER_HSM } from '../keys/add-version.ts';
+import { refuseFull } from '../keys/limit.ts';
 import { keyTag, nameKey } from '../keys/names.ts';
 import { endRestoring, hsmNumbered } from '../pool.ts';
 import { endJob, failureOfJob, type JobRow, jobNamed, placeOf } from './jobs.ts';
@@ -177,7 +177,7 @@ export function openBackupRunner(parts: RunnerParts): BackupRunner {
     if (versions === 0) throw jobFailure('KeyNotFound', `The backup has no key '${name}'.`);
     return write(async (writer) => {
       if (await isTaken(writer, job.hsm_id, name)) return restoredDetails(0, versions);
-      await refuseTooMany(writer, job.hsm_id);
+      await refuseFull(writer, job.hsm_id);
       await insertContent(writer, job.hsm_id, rows.map(alive));
       writer.touch(keyTag(job.hsm_id, name));
       return restoredDetails(versions, 0);
@@ -236,14 +236,4 @@ async function isTaken(writer: Writer, hsmId: string, name: string): Promise<boo
     .where('name_key', '=', nameKey(name))
     .executeTakeFirst();
   return row !== undefined;
-}
-
-async function refuseTooMany(writer: Writer, hsmId: string): Promise<void> {
-  const { count } = await writer
-    .selectFrom('keys')
-    .select((of) => of.fn.countAll<number>().as('count'))
-    .where('hsm_id', '=', hsmId)
-    .executeTakeFirstOrThrow();
-  if (Number(count) >= KEYS_PER_HSM)
-    throw new Failure(400, 'BadParameter', `The HSM has ${KEYS_PER_HSM} keys, which is the limit. Purge some first.`);
 }

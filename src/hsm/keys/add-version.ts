@@ -10,13 +10,13 @@ import type { ActiveWrites, Hsm } from '../world.ts';
 import { type Duration, shifted } from './duration.ts';
 import type { KeyOp } from './key-ops.ts';
 import { type KeyVersion, keyVersionOf, type VersionRow } from './key-version.ts';
+import { refuseFull } from './limit.ts';
 import { keyTag, nameKey } from './names.ts';
 import type { Release } from './release-policy.ts';
 import { schedule } from './rotation-policy.ts';
 
-/** Limits of the service (Managed HSM service limits). */
+/** Of a key (Managed HSM service limits). */
 const VERSIONS = 100;
-export const KEYS_PER_HSM = 5000;
 
 export interface NewVersion {
   readonly name: string;
@@ -79,8 +79,7 @@ async function nameOf(writer: Writer, hsm: Hsm, name: string): Promise<{ readonl
   const [known] = await keyAt(writer, at);
   if (known !== undefined && known.deleted_at !== null) throw deletedButRecoverable(known.name);
   if (known !== undefined) return { name: known.name, isNew: false };
-  const [keys] = await keysIn(writer, { id: hsm.id });
-  if (Number(keys?.count) >= KEYS_PER_HSM) throw badParameter(`The HSM has ${KEYS_PER_HSM} keys, which is the limit. Purge some first.`);
+  await refuseFull(writer, hsm.id);
   await addKey(writer, { ...at, name, deleted_at: null, scheduled_purge_at: null });
   return { name, isNew: true };
 }
@@ -98,13 +97,6 @@ type At = Pick<VersionRow, 'hsm_id' | 'name_key'>;
 
 const keyAt = prepared((writer: Writer, { hsm_id, name_key }: At) =>
   writer.selectFrom('keys').select(['name', 'deleted_at']).where('hsm_id', '=', hsm_id).where('name_key', '=', name_key),
-);
-
-const keysIn = prepared((writer: Writer, { id }: Pick<Hsm, 'id'>) =>
-  writer
-    .selectFrom('keys')
-    .select((of) => of.fn.countAll<number>().as('count'))
-    .where('hsm_id', '=', id),
 );
 
 const addKey = prepared((writer: Writer, row: Tables['keys']) => writer.insertInto('keys').values(row));

@@ -8,10 +8,10 @@ import { operation } from '../../core/route.ts';
 import { asSealedKey, type KeyMaterial } from '../../crypto/types.ts';
 import type { Writer } from '../../store/store.ts';
 import type { ActiveReads, ActiveWrites, Hsm } from '../world.ts';
-import { KEYS_PER_HSM } from './add-version.ts';
 import { Base64url } from './base64url.ts';
 import { keyBundle } from './bundles.ts';
 import { keyTermsOf, keyVersionOf, type VersionRow } from './key-version.ts';
+import { refuseFull } from './limit.ts';
 import { KeyPath, keyAddress, keyTag, nameKey } from './names.ts';
 import { schedule } from './rotation-policy.ts';
 
@@ -116,10 +116,5 @@ async function refuseTaken(writer: Writer, hsm: Hsm, name: string): Promise<void
   if (known !== undefined && known.deleted_at !== null) throw deletedButRecoverable(known.name);
   if (known !== undefined)
     throw conflict(`There is a key with the name '${known.name}' already. A backup is restored where no key has its name.`);
-  const { count } = await writer
-    .selectFrom('keys')
-    .select((of) => of.fn.countAll<number>().as('count'))
-    .where('hsm_id', '=', hsm.id)
-    .executeTakeFirstOrThrow();
-  if (Number(count) >= KEYS_PER_HSM) throw badParameter(`The HSM has ${KEYS_PER_HSM} keys, which is the limit. Purge some first.`);
+  await refuseFull(writer, hsm.id);
 }

@@ -42,6 +42,14 @@ test('a store from a newer version is refused rather than guessed at', async () 
   await rm(folder, { recursive: true });
 });
 
+test('a limit stands in the text of a query, so that SQLite plans it once', () => {
+  const { db, close } = openWriter(':memory:');
+  const { sql, parameters } = db.selectFrom('meta').selectAll().where('key', '=', 'a').limit(3).compile();
+  assert.match(sql, / limit 3$/);
+  assert.deepEqual(parameters, ['a']);
+  close();
+});
+
 test('a folder has one service at a time', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-lock-'));
   const first = lockFolder(folder);
