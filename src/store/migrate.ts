@@ -22,6 +22,7 @@ import { up as deletedKeys } from './migrations/0018-deleted-keys.ts';
 import { up as dueIndexes } from './migrations/0019-due-indexes.ts';
 import { up as signInFailures } from './migrations/0020-sign-in-failures.ts';
 import { up as recordsByHsm } from './migrations/0021-records-by-hsm.ts';
+import { up as roleAssignmentsByPrincipal } from './migrations/0022-role-assignments-by-principal.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -49,6 +50,7 @@ export const MIGRATIONS: readonly Migration[] = [
   dueIndexes,
   signInFailures,
   recordsByHsm,
+  roleAssignmentsByPrincipal,
 ];
 
 /** What this program writes. */

@@ -1,4 +1,4 @@
-// Keys in a store of millions: what the database reads for one of them, and for one page of a list.
+// Keys in a store of millions: what the database reads for one of them, for one page of a list, and to know what a caller may do with them.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type KyselyPlugin, type RootOperationNode, sql } from 'kysely';
+import { loadGrants } from '../../../../src/hsm/access/grants.ts';
 import { readVersion } from '../../../../src/hsm/keys/cache.ts';
 import { latestVersions } from '../../../../src/hsm/keys/read.ts';
 import type { Hsm } from '../../../../src/hsm/world.ts';
@@ -70,4 +71,9 @@ test('a page of keys is found without reading the pages before it, or sorting', 
     plan.filter((step) => /SCAN [^S]|TEMP B-TREE/.test(step)),
     [],
   );
+});
+
+test('what a caller holds is found by the caller, however many hold something', async () => {
+  const [assignments] = await plansOf((read) => loadGrants(read, hsm.id, ['one', 'group']));
+  assert.match(assignments ?? '', /USING INDEX role_assignments_by_principal \(hsm_id=\? AND principal_id=\?\)/);
 });
