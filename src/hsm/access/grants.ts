@@ -1,4 +1,4 @@
-// Who holds what in an HSM, read from the store once and kept until a commit touches it. Every thread has its own copy.
+// What a caller holds in an HSM, read from the store once and kept until a commit touches the access to it. Every thread has its own copy.
 
 import { CoherentCache, type Versions } from '../../core/coherence.ts';
 import { prepared } from '../../store/prepared.ts';
@@ -8,28 +8,24 @@ import type { DataAction } from './actions.ts';
 import { actionsOf, BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
 import type { Grant } from './decide.ts';
 
-const HSMS = 1000;
+const CALLERS = 1000;
 
 /** What commits that change the access to this HSM touch. */
 export function accessTag(hsmId: string): string {
   return `access:${hsmId}`;
 }
 
-/** The grants of one HSM, by the principal that holds them. */
-export type Grants = ReadonlyMap<string, readonly Grant[]>;
-
 export interface AccessCache {
   /** Every grant to any of these principals. */
   grantsOf(hsmId: string, principals: readonly string[]): Promise<readonly Grant[]>;
 }
 
+/** Kept for each caller: a commit that changes somebody's access has each who calls next read their own again, and not those of all. */
 export function openAccessCache(read: Reader, versions: Versions): AccessCache {
-  const cache = new CoherentCache<Grants>(versions, { max: HSMS });
+  const cache = new CoherentCache<readonly Grant[]>(versions, { max: CALLERS });
   return {
-    grantsOf: async (hsmId, principals) => {
-      const grants = await cache.get(hsmId, accessTag(hsmId), async () => byPrincipal(await loadGrants(read, hsmId)));
-      return principals.flatMap((principal) => grants.get(principal) ?? []);
-    },
+    grantsOf: (hsmId, principals) =>
+      cache.get(`${hsmId} ${principals.join(' ')}`, accessTag(hsmId), () => loadGrants(read, hsmId, principals)),
   };
 }
 
@@ -40,28 +36,27 @@ export interface HeldGrant extends Grant {
   readonly role: RoleDefinition;
 }
 
-/** Reads the grants of an HSM, or those of some principals alone. */
-export async function loadGrants(read: Reader, hsmId: string, principals?: readonly string[]): Promise<readonly HeldGrant[]> {
-  const assignments = assignmentsIn(read, hsmId);
-  const wanted = principals === undefined ? assignments : assignments.where('principal_id', 'in', principals);
-  return grantsBy(read, hsmId, await wanted.execute());
+/** Reads what these principals hold in an HSM. */
+export async function loadGrants(read: Reader, hsmId: string, principals: readonly string[]): Promise<readonly HeldGrant[]> {
+  return grantsBy(read, hsmId, await assignmentsTo(read, hsmId, principals).execute());
 }
 
 /** Inside a transaction: what these principals hold, its own changes included. */
 export async function grantsNow(writer: Writer, hsmId: string, principals: readonly string[]): Promise<readonly HeldGrant[]> {
-  return grantsBy(writer, hsmId, await assignmentsTo(writer, { hsmId, principals }));
+  return grantsBy(writer, hsmId, await assignmentsNow(writer, { hsmId, principals }));
 }
 
-function assignmentsIn(read: Reader, hsmId: string) {
+function assignmentsTo(read: Reader, hsmId: string, principals: readonly string[]) {
   return read
     .selectFrom('role_assignments')
     .select(['name', 'principal_id', 'scope_key', 'role_definition_id'])
-    .where('hsm_id', '=', hsmId);
+    .where('hsm_id', '=', hsmId)
+    .where('principal_id', 'in', principals);
 }
 
-const assignmentsTo = prepared(
+const assignmentsNow = prepared(
   (writer: Writer, { hsmId, principals }: { readonly hsmId: string; readonly principals: readonly string[] }) =>
-    assignmentsIn(writer, hsmId).where('principal_id', 'in', principals),
+    assignmentsTo(writer, hsmId, principals),
 );
 
 type AssignmentRow = Pick<Tables['role_assignments'], 'name' | 'principal_id' | 'scope_key' | 'role_definition_id'>;
@@ -83,16 +78,6 @@ function held(role: RoleDefinition): readonly [string, HeldRole] {
 }
 
 const BUILT_IN: ReadonlyMap<string, HeldRole> = new Map(BUILT_IN_ROLES.map(held));
-
-function byPrincipal(all: readonly Grant[]): Grants {
-  const grants = new Map<string, Grant[]>();
-  for (const grant of all) {
-    const own = grants.get(grant.principalId);
-    if (own === undefined) grants.set(grant.principalId, [grant]);
-    else own.push(grant);
-  }
-  return grants;
-}
 
 /** Built-in roles first, as the service lists them, then the HSM's own in the order in which they were made. */
 export async function allRoles(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<readonly RoleDefinition[]> {
