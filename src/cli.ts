@@ -2,6 +2,7 @@
 
 import './compile-cache.ts';
 import { UsageError } from './config.ts';
+import { table } from './core/table.ts';
 
 const HELP = `Strongroom: a Managed HSM that anyone can run
 
@@ -37,7 +38,7 @@ The data folder is --data, else $STRONGROOM_DATA, else ~/.strongroom.
 type Command = (args: readonly string[], data: string | undefined) => Promise<number>;
 
 // biome-ignore format: a table reads by its columns
-const COMMANDS: Readonly<Record<string, Command>> = {
+const COMMANDS: Readonly<Record<string, Command>> = table({
   start,
   quickstart,
   run,
@@ -92,7 +93,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   '--help':    async () => print(HELP),
   version:     async () => print(`${(await import('./core/version.ts')).VERSION}\n`),
   '--version': async () => print(`${(await import('./core/version.ts')).VERSION}\n`),
-};
+});
 
 const CMDLET = /^[a-z]+-[a-z0-9]+$/i;
 

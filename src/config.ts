@@ -10,6 +10,7 @@ import { type AuditSink, auditSinkIn, SINK_FORMS } from './core/audit-sink.ts';
 import type { OutboundRules } from './core/outbound.ts';
 import { regionNamed } from './core/regions.ts';
 import { EMBEDDED, type PostgresAddress, parseStoreAddress, STORE_FORM, type StoreAddress } from './core/store-address.ts';
+import { table } from './core/table.ts';
 import { parseSecretSource, type SecretSource } from './terminal/secret-source.ts';
 import { UsageError } from './terminal/usage-error.ts';
 
@@ -99,7 +100,7 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as cons
 const WORKERS = process.platform === 'linux' ? availableParallelism() : 1;
 
 // biome-ignore format: a table reads by its columns
-export const SETTINGS: Readonly<Record<string, Setting>> = {
+export const SETTINGS: Readonly<Record<string, Setting>> = table({
   data:              { value: 'DIR',    environment: 'STRONGROOM_DATA',            default: '~/.strongroom',        says: 'The data folder: database, root key, certificate authority and connection.json.' },
   'root-key':        { value: 'FILE',   environment: 'STRONGROOM_ROOT_KEY_FILE',   default: 'root.key in the data folder', says: 'The file of the root key, which unseals everything; made at the first start.' },
   'root-key-command': { value: 'PROGRAM [WORD …]', environment: 'STRONGROOM_ROOT_KEY_COMMAND', default: 'none', says: 'A program that prints the root key as it would be in the file, which there is none of then: a client of a KMS, say. By its absolute path, with words between single spaces, and run without a shell (docs/security.md).' },
@@ -133,7 +134,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   join:              { value: 'INVITATION', environment: 'STRONGROOM_INVITATION',    default: 'none', says: 'On a new machine: what ./strongroom node invite printed on a member. The root key comes from there. An argument is seen by every account of the machine: - reads it from stdin, and the variable is for the owner alone.' },
   replica:           { value: 'URL',    environment: 'STRONGROOM_REPLICA',         default: 'none', says: 'A PostgreSQL server near this node that follows the one of --store: what is not cached is read there while it has everything that this node has heard of. Its password is given as that of --store.' },
   store:             { value: 'URL',    environment: 'STRONGROOM_STORE',           default: 'the data folder',      says: `A PostgreSQL database to keep the store in: ${STORE_FORM}. Its password is given in this variable, in $PGPASSWORD or in the password file, never as an argument.` },
-};
+});
 
 /** Reads the arguments of `start`. Throws UsageError. */
 export function readConfig(args: readonly string[], environment: NodeJS.ProcessEnv = process.env): Config {

@@ -42,16 +42,16 @@ export type PublicStatement = v.InferOutput<typeof PublicStatement>;
 export type PrivateStatement = v.InferOutput<typeof PrivateStatement>;
 
 /** Members of a JSON Web Key by which it is known (RFC 7638 section 3.2; for AKP the draft that defines it), in the order in which they are hashed. */
-const NAMING: Readonly<Record<string, readonly string[]>> = {
-  RSA: ['e', 'kty', 'n'],
-  EC: ['crv', 'kty', 'x', 'y'],
-  AKP: ['alg', 'kty', 'pub'],
-};
+const NAMING: ReadonlyMap<string, readonly string[]> = new Map([
+  ['RSA', ['e', 'kty', 'n']],
+  ['EC', ['crv', 'kty', 'x', 'y']],
+  ['AKP', ['alg', 'kty', 'pub']],
+]);
 
 /** The public key alone, as it is named outside an HSM; undefined for a key without a public half. */
 export function publicJwk(key: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> | undefined {
   const kty = String(key.kty).replace(/-HSM$/, '');
-  const members = NAMING[kty];
+  const members = NAMING.get(kty);
   if (members === undefined) return undefined;
   return Object.fromEntries(members.map((name) => [name, name === 'kty' ? kty : String(key[name])]));
 }

@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import { STATUS_CODES } from '../core/node-http.ts';
+import { table } from '../core/table.ts';
 import { write } from './answers.ts';
 import type { Answering } from './incoming.ts';
 import { openPlain, type PlainConnection } from './plain-connection.ts';
@@ -44,11 +45,11 @@ const REFUSED_LINGER = 1000;
 const RENEWAL_CHECK = 3_600_000;
 
 /** Why Node's parser gave a request up, as the client is told; for whatever else it finds, 400. */
-const REFUSALS: Readonly<Record<string, number>> = {
+const REFUSALS: Readonly<Record<string, number>> = table({
   HPE_HEADER_OVERFLOW: 431,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
   ERR_HTTP_REQUEST_TIMEOUT: 408,
-};
+});
 
 /** `proxies`: who may say in front of a connection whose it is. */
 export function openListener(answer: Answering, proxies?: ProxyHeaders): Listener {

@@ -2,9 +2,10 @@
 // Source: the operation names of Key Vault logging, used as they are where they exist; those of roles, settings and security domain are ours.
 
 import type { Method } from '../core/route.ts';
+import { table } from '../core/table.ts';
 
 // biome-ignore format: a table reads by its columns
-const NAMES: Readonly<Record<string, string>> = {
+const NAMES: Readonly<Record<string, string>> = table({
   'POST /keys/:name/create':            'KeyCreate',
   'PUT /keys/:name':                    'KeyImport',
   'GET /keys':                          'KeyList',
@@ -66,7 +67,7 @@ const NAMES: Readonly<Record<string, string>> = {
   'GET /strongroom/access':             'AccessExplain',
   'GET /strongroom/audit':              'AuditRead',
   'GET /securitydomain/upload/pending': 'SecurityDomainUploadStatus',
-};
+});
 
 /** The name of a row. One that the table lacks is called by its action, so that no call goes unrecorded. */
 export function operationName({

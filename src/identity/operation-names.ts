@@ -1,9 +1,10 @@
 // What the audit record calls each address of the login: the table beside routes.ts. A test fails when a row has no name here.
 
 import type { Method } from '../core/route.ts';
+import { table } from '../core/table.ts';
 
 // biome-ignore format: a table reads by its columns
-const NAMES: Readonly<Record<string, string>> = {
+const NAMES: Readonly<Record<string, string>> = table({
   'GET /discovery/instance':                 'InstanceDiscovery',
   'GET /userrealm/:upn':                     'UserRealm',
   'GET /.well-known/openid-configuration':   'OpenIdConfiguration',
@@ -16,7 +17,7 @@ const NAMES: Readonly<Record<string, string>> = {
   'GET /oauth2/authorize':                   'SignInPage',
   'POST /oauth2/authorize':                  'SignIn',
   'GET /oauth2/logout':                      'SignOut',
-};
+});
 
 /** The name of a row. One that the table lacks is called by its address, so that no call goes unrecorded. */
 export function operationName({ method, path }: { readonly method: Method; readonly path: string }): string {

@@ -7,6 +7,7 @@ import * as v from 'valibot';
 import type { Audience, SignedIn, TokenCheck, VerifyToken } from '../core/caller.ts';
 import { seconds } from '../core/clock.ts';
 import { CoherentCache } from '../core/coherence.ts';
+import { table } from '../core/table.ts';
 import { audiencesOf, issuersOf } from './audiences.ts';
 import { outsideBearer } from './issuers/bearer.ts';
 import { OutsideRefused } from './issuers/outside-token.ts';
@@ -136,7 +137,7 @@ function descriptionOf(cause: unknown): string | undefined {
   return undefined;
 }
 
-const CLAIM_REFUSALS: Readonly<Record<string, string>> = {
+const CLAIM_REFUSALS: Readonly<Record<string, string>> = table({
   nbf: 'The token is not valid yet.',
   iss: 'The token was issued by another issuer.',
-};
+});

@@ -5,6 +5,7 @@ import { principalsOf } from '../core/caller.ts';
 import { providerNotFound } from '../core/errors-arm.ts';
 import { displayNameOf, REGION_DISPLAY_NAMES, REGION_NAMES } from '../core/regions.ts';
 import { operation } from '../core/route.ts';
+import { table } from '../core/table.ts';
 import { isWithin, loadArmGrants } from './access.ts';
 import type { ArmReads, Place } from './world.ts';
 
@@ -65,7 +66,7 @@ export const listLocations = operation(nothingElse, ({ place }: ArmReads) => ({
 }));
 
 /** The namespaces that answer here, with the resource types that do. */
-const PROVIDERS: Readonly<Record<string, readonly string[]>> = {
+const PROVIDERS: Readonly<Record<string, readonly string[]>> = table({
   'Microsoft.KeyVault': [
     'managedHSMs',
     'managedHSMs/keys',
@@ -79,14 +80,14 @@ const PROVIDERS: Readonly<Record<string, readonly string[]>> = {
   'Microsoft.Resources': ['subscriptions', 'resourceGroups', 'resources', 'tenants', 'providers'],
   'Microsoft.Authorization': ['roleAssignments', 'roleDefinitions', 'permissions'],
   'Microsoft.ManagedIdentity': ['userAssignedIdentities'],
-};
+});
 
-const API_VERSIONS: Readonly<Record<string, readonly string[]>> = {
+const API_VERSIONS: Readonly<Record<string, readonly string[]>> = table({
   'Microsoft.KeyVault': ['2026-04-01', '2026-02-01', '2025-05-01', '2024-11-01', '2023-07-01', '2023-02-01', '2022-07-01', '2021-10-01'],
   'Microsoft.Resources': ['2025-04-01', '2024-11-01', '2022-09-01', '2021-04-01', '2019-11-01'],
   'Microsoft.ManagedIdentity': ['2024-11-30', '2023-01-31', '2018-11-30'],
   'Microsoft.Authorization': ['2022-04-01', '2020-04-01-preview', '2015-07-01'],
-};
+});
 
 export const listProviders = operation(nothingElse, ({ place }: ArmReads) => ({
   value: Object.keys(PROVIDERS).map((namespace) => wireProvider(place, namespace)),

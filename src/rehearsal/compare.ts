@@ -2,6 +2,7 @@
 // half, or for symmetric keys against what the old one does. Knows HSMs as their clients do.
 
 import { constants, createHash, createPublicKey, publicEncrypt, randomBytes, verify } from 'node:crypto';
+import { table } from '../core/table.ts';
 import type { Answer, CallOptions } from '../shell/client.ts';
 import { at, flagAt, listAt, numberAt, textAt, textsAt } from '../shell/read.ts';
 
@@ -106,12 +107,12 @@ async function byOld<Result>(asked: Promise<Result>): Promise<Result> {
 
 type Trial = (path: string, old: Hsm, rebuilt: Hsm) => Promise<boolean>;
 
-const EC: Readonly<Record<string, readonly [alg: string, hash: string]>> = {
+const EC: Readonly<Record<string, readonly [alg: string, hash: string]>> = table({
   'P-256': ['ES256', 'sha256'],
   'P-256K': ['ES256K', 'sha256'],
   'P-384': ['ES384', 'sha384'],
   'P-521': ['ES512', 'sha512'],
-};
+});
 
 /** What to do with such a key; undefined when it has no operation that shows anything. */
 function trialOf(key: unknown): Trial | undefined {

@@ -1,5 +1,6 @@
 // From the words behind a cmdlet's name to its arguments: names and their prefixes, positions, parameter sets, the pipeline, checks. Messages are PowerShell's.
 
+import { table } from '../core/table.ts';
 import type { Cmdlet, ParameterRow } from './cmdlet.ts';
 import { coerce, listOf } from './coerce.ts';
 import { ShellError } from './errors.ts';
@@ -12,7 +13,7 @@ export type Given =
   | { readonly kind: 'value'; readonly value: unknown };
 
 /** Parameters that every cmdlet has. */
-export const COMMON: Readonly<Record<string, ParameterRow>> = {
+export const COMMON: Readonly<Record<string, ParameterRow>> = table({
   Verbose: { type: 'switch', help: 'Says more on the way.' },
   Debug: { type: 'switch', help: 'Says everything on the way.' },
   ErrorAction: {
@@ -29,13 +30,13 @@ export const COMMON: Readonly<Record<string, ParameterRow>> = {
   },
   OutVariable: { type: 'string', aliases: ['OV'], help: 'A variable that gets the output too.' },
   Output: { type: 'string', values: ['json', 'table', 'list', 'tsv'], help: 'How the output looks.' },
-};
+});
 
 /** Parameters of cmdlets that change something. */
-export const CHANGING: Readonly<Record<string, ParameterRow>> = {
+export const CHANGING: Readonly<Record<string, ParameterRow>> = table({
   WhatIf: { type: 'switch', aliases: ['WI'], help: 'Says what would be done, and does nothing.' },
   Confirm: { type: 'switch', aliases: ['CF'], help: 'Asks before each change.' },
-};
+});
 
 /** The words, taken apart once for all objects of the pipeline. */
 export interface Written {

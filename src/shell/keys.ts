@@ -1,5 +1,6 @@
 // Keys as an HSM's data plane gives them: their objects in the pipeline, and the calls that several cmdlets make.
 
+import { table } from '../core/table.ts';
 import { type CallOptions, type ClientContext, call, hsmPlace, refusal, segment } from './client.ts';
 import { keyIdParts } from './hsm-names.ts';
 import { tagTable } from './managed-hsms.ts';
@@ -24,7 +25,7 @@ export async function callKey(context: ClientContext, hsm: string, method: strin
   return (await call(context, await hsmPlace(context, hsm), method, path, options)).json;
 }
 
-const bitsOfCurve: Readonly<Record<string, number>> = { 'P-256': 256, 'P-256K': 256, 'P-384': 384, 'P-521': 521 };
+const bitsOfCurve: Readonly<Record<string, number>> = table({ 'P-256': 256, 'P-256K': 256, 'P-384': 384, 'P-521': 521 });
 
 /** A whole key: its public half, or only its kind when it is symmetric. */
 export function keyShape(bundle: unknown, deleted = false) {

@@ -12,6 +12,7 @@ import { homedir, constants as osConstants } from 'node:os';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { getCACertificates } from 'node:tls';
+import { table } from '../core/table.ts';
 import { ShellError } from './errors.ts';
 import { type Host, HttpFailure, type HttpRequest, type HttpResponse, type NativeOptions, type WriteOptions } from './host.ts';
 
@@ -110,14 +111,14 @@ function present(path: string, mode: number): Promise<boolean> {
   );
 }
 
-const FILE_REASONS: Readonly<Record<string, string>> = {
+const FILE_REASONS: Readonly<Record<string, string>> = table({
   ENOENT: 'there is no such file or folder',
   EACCES: 'permission denied',
   EISDIR: 'it is a folder',
   ENOTDIR: 'a part of the path is not a folder',
   ENOSPC: 'the disk is full',
   EROFS: 'the file system is read-only',
-};
+});
 
 function fileError(verb: 'read' | 'write' | 'remove', path: string, cause: unknown): ShellError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);

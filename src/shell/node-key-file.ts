@@ -2,11 +2,12 @@
 
 import type { KeyObject } from 'node:crypto';
 import { KeyFileError, openKeyFile } from '../core/key-file.ts';
+import { table } from '../core/table.ts';
 import { ShellError } from './errors.ts';
 import type { PrivateKeyJwk } from './host.ts';
 
 /** The service's name for the curve that others call secp256k1. */
-const CURVES: Readonly<Record<string, string>> = { secp256k1: 'P-256K' };
+const CURVES: Readonly<Record<string, string>> = table({ secp256k1: 'P-256K' });
 
 /** As `Host.readPrivateKey`. */
 export async function readPrivateKey(file: Uint8Array, password: () => Promise<string | undefined>): Promise<PrivateKeyJwk> {

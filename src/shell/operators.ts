@@ -1,5 +1,6 @@
 // What operators, casts and methods do to values: tables of small functions. Text is compared without regard to case, as PowerShell does; `-c…` with it.
 
+import { table } from '../core/table.ts';
 import { coerce, listOf } from './coerce.ts';
 import { ShellError } from './errors.ts';
 import { toText } from './format.ts';
@@ -45,7 +46,7 @@ function expression(pattern: string, flags: string): RegExp {
 type Comparison = (left: unknown, right: unknown, cased: boolean) => boolean;
 
 /** On a list at the left these choose the members for which they hold. */
-const COMPARISONS: Readonly<Record<string, Comparison>> = {
+const COMPARISONS: Readonly<Record<string, Comparison>> = table({
   eq: isEqual,
   ne: (left, right, cased) => !isEqual(left, right, cased),
   gt: (left, right, cased) => order(left, right, cased) > 0,
@@ -56,11 +57,11 @@ const COMPARISONS: Readonly<Record<string, Comparison>> = {
   notlike: (left, right, cased) => !isLike(left, right, cased),
   match: (left, right, cased) => expression(toText(right), cased ? '' : 'i').test(toText(left)),
   notmatch: (left, right, cased) => !expression(toText(right), cased ? '' : 'i').test(toText(left)),
-};
+});
 
 type Operator = (left: unknown, right: unknown, cased: boolean) => unknown;
 
-const OPERATORS: Readonly<Record<string, Operator>> = {
+const OPERATORS: Readonly<Record<string, Operator>> = table({
   and: (left, right) => isTrue(left) && isTrue(right),
   or: (left, right) => isTrue(left) || isTrue(right),
   xor: (left, right) => isTrue(left) !== isTrue(right),
@@ -86,7 +87,7 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   },
   '%': (left, right) => arithmetic(left, right, (one, other) => one % other),
   '..': (left, right) => range(numberIn(left), numberIn(right)),
-};
+});
 
 export function binary(operator: string, left: unknown, right: unknown): unknown {
   const written = operator.length > 1 ? operator.replace(/^-/, '') : operator;
@@ -165,7 +166,7 @@ function format(pattern: string, values: readonly unknown[]): string {
 
 type Cast = (value: unknown) => unknown;
 
-const CASTS: Readonly<Record<string, Cast>> = {
+const CASTS: Readonly<Record<string, Cast>> = table({
   string: (value) => coerce('string', Array.isArray(value) ? value.map(toText).join(' ') : value, 'cast'),
   int: (value) => coerce('int', value, 'cast'),
   long: numberIn,
@@ -183,7 +184,7 @@ const CASTS: Readonly<Record<string, Cast>> = {
   hashtable: (value) => coerce('hashtable', value, 'cast'),
   ordered: (value) => coerce('hashtable', value, 'cast'),
   pscustomobject: (value) => (isHashtable(value) ? shape('PSCustomObject', { ...value }) : value),
-};
+});
 
 export function cast(type: string, value: unknown): unknown {
   const known = CASTS[type.toLowerCase().replace(/^system\./, '')];
@@ -191,7 +192,7 @@ export function cast(type: string, value: unknown): unknown {
   return known(value);
 }
 
-const TEXT_METHODS: Readonly<Record<string, (text: string, args: readonly string[]) => unknown>> = {
+const TEXT_METHODS: Readonly<Record<string, (text: string, args: readonly string[]) => unknown>> = table({
   tostring: (text) => text,
   trim: (text) => text.trim(),
   trimstart: (text) => text.trimStart(),
@@ -207,9 +208,9 @@ const TEXT_METHODS: Readonly<Record<string, (text: string, args: readonly string
   substring: (text, [from = '0', length]) => text.slice(Number(from), length === undefined ? undefined : Number(from) + Number(length)),
   padleft: (text, [width = '0', fill = ' ']) => text.padStart(Number(width), fill),
   padright: (text, [width = '0', fill = ' ']) => text.padEnd(Number(width), fill),
-};
+});
 
-const DATE_METHODS: Readonly<Record<string, (date: Date, amount: number) => unknown>> = {
+const DATE_METHODS: Readonly<Record<string, (date: Date, amount: number) => unknown>> = table({
   addyears: (date, amount) => moved(date, (copy) => copy.setUTCFullYear(copy.getUTCFullYear() + amount)),
   addmonths: (date, amount) => moved(date, (copy) => copy.setUTCMonth(copy.getUTCMonth() + amount)),
   adddays: (date, amount) => new Date(date.getTime() + amount * 86_400_000),
@@ -218,7 +219,7 @@ const DATE_METHODS: Readonly<Record<string, (date: Date, amount: number) => unkn
   addseconds: (date, amount) => new Date(date.getTime() + amount * 1000),
   touniversaltime: (date) => date,
   tostring: (date) => toText(date),
-};
+});
 
 function moved(date: Date, change: (copy: Date) => void): Date {
   const copy = new Date(date);

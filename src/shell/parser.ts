@@ -1,6 +1,7 @@
 // From text to statements. The language is what the documentation of the service's cmdlets is written in: commands, pipelines, variables, expressions,
 // `if` and `foreach`. Whatever else PowerShell has is refused by name, at its place, and never read as something else.
 
+import { table } from '../core/table.ts';
 import { isDash, isDouble, isSingle, Scanner } from './scanner.ts';
 import { parseString, parts } from './strings.ts';
 import type { Argument, Command, Expression, ExpressionStage, Redirection, Stage, Statement, StringPart } from './syntax.ts';
@@ -586,7 +587,7 @@ class Parser {
   }
 }
 
-const UNITS: Readonly<Record<string, number>> = { kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 };
+const UNITS: Readonly<Record<string, number>> = table({ kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 });
 
 function numberOf(text: string): number {
   const unit = UNITS[text.slice(-2).toLowerCase()];

@@ -1,22 +1,23 @@
 // Writes a JSON Web Key's public half as PEM (SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7), for openssl and the like.
 // Knows RSA, the four curves and the three sets of ML-DSA of the service; a symmetric key has nothing public.
 
+import { table } from '../core/table.ts';
 import { fromBase64, toBase64 } from './base64.ts';
 import { textAt } from './read.ts';
 
 /** DER of the curve's object identifier. */
-const curves: Readonly<Record<string, string>> = {
+const curves: Readonly<Record<string, string>> = table({
   'P-256': '06082a8648ce3d030107',
   'P-256K': '06052b8104000a',
   'P-384': '06052b81040022',
   'P-521': '06052b81040023',
-};
+});
 /** DER of the object identifiers of FIPS 204's sets (RFC 9881 section 2). */
-const mlDsa: Readonly<Record<string, string>> = {
+const mlDsa: Readonly<Record<string, string>> = table({
   'ML-DSA-44': '0609608648016503040311',
   'ML-DSA-65': '0609608648016503040312',
   'ML-DSA-87': '0609608648016503040313',
-};
+});
 const rsaEncryption = '06092a864886f70d0101010500';
 const ecPublicKey = '06072a8648ce3d0201';
 

@@ -1,12 +1,13 @@
 // Strings: in single and double quotes, here-strings, and the pieces of a bare word. What is inside `$( )` is parsed by whoever is handed in.
 
+import { table } from '../core/table.ts';
 import { isDouble, isSingle, type Scanner } from './scanner.ts';
 import type { Expression, StringPart } from './syntax.ts';
 
 /** Parses a variable or `$( … )` at the scanner's `$`; undefined when the `$` is just a `$`. */
 export type Expansion = (scanner: Scanner) => Expression | undefined;
 
-const ESCAPES: Readonly<Record<string, string>> = {
+const ESCAPES: Readonly<Record<string, string>> = table({
   n: '\n',
   r: '\r',
   t: '\t',
@@ -16,7 +17,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   f: '\f',
   v: '\v',
   e: '\u001b',
-};
+});
 
 /** The string that begins here, if one does. */
 export function parseString(scanner: Scanner, expansion: Expansion): Expression | undefined {

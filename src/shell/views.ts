@@ -1,6 +1,7 @@
 // How the cmdlets' objects print: one row per type, with the labels that the genuine module uses, and the HsmUri where it forgets it.
 // Registers on import; knows no values.
 
+import { table } from '../core/table.ts';
 import { type Column, registerView, toText, type View } from './format.ts';
 import { isRecord, member } from './value.ts';
 
@@ -55,7 +56,7 @@ const deletedHsm: readonly Column[] = [
   { label: 'Purge Protection Enabled?', value: 'EnablePurgeProtection' },
 ];
 
-const views: Readonly<Record<string, View>> = {
+const views: Readonly<Record<string, View>> = table({
   PSManagedHsm: {
     table: [
       'Name',
@@ -168,7 +169,7 @@ const views: Readonly<Record<string, View>> = {
   PSSecureAccessToken: { list: ['Token', 'ExpiresOn', 'Type', 'TenantId', 'UserId'] },
   PSAccessToken: { list: ['Token', 'ExpiresOn', 'Type', 'TenantId', 'UserId'] },
   PSHttpResponse: { list: ['StatusCode', 'Method', 'Headers', 'Content'] },
-};
+});
 
 for (const [typeName, view] of Object.entries(views)) registerView(typeName, view);
 

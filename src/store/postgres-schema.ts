@@ -1,6 +1,7 @@
 // Brings a PostgreSQL database to this program's schema, under a lock, and refuses one that another program or a newer one has written.
 
 import { DataTypeNode, type KyselyPlugin, type OperationNode, OperationNodeTransformer, RawNode } from 'kysely';
+import { table } from '../core/table.ts';
 import { BESIDE, MIGRATIONS, type Migration, type MigrationTarget, migrateTarget } from './migrate.ts';
 import { runningNodes } from './nodes.ts';
 import type { Client, Run } from './postgres.ts';
@@ -24,7 +25,7 @@ export function nameLockArguments(node: string): string {
  * Where column types differ: bytes have another name, whole numbers hold what JavaScript's do, and texts are compared byte by byte, as SQLite compares them,
  * whatever language the database was made for.
  */
-const TYPES: Readonly<Record<string, string>> = { blob: 'bytea', integer: 'bigint', text: 'text collate "C"' };
+const TYPES: Readonly<Record<string, string>> = table({ blob: 'bytea', integer: 'bigint', text: 'text collate "C"' });
 
 class PortableTypes extends OperationNodeTransformer {
   protected override transformNodeImpl<T extends OperationNode>(node: T): T {

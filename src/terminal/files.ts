@@ -7,15 +7,15 @@ import { dirname } from 'node:path';
 /** Longer than anything that a ceremony has. */
 const LONGEST = 4 << 20;
 
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file or folder',
-  EACCES: 'permission denied',
-  EISDIR: 'it is a folder',
-  ENOTDIR: 'a part of the path is not a folder',
-  ENOSPC: 'the disk is full',
-  EROFS: 'the file system is read-only',
-  EEXIST: 'it is there already',
-};
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ['ENOENT', 'there is no such file or folder'],
+  ['EACCES', 'permission denied'],
+  ['EISDIR', 'it is a folder'],
+  ['ENOTDIR', 'a part of the path is not a folder'],
+  ['ENOSPC', 'the disk is full'],
+  ['EROFS', 'the file system is read-only'],
+  ['EEXIST', 'it is there already'],
+]);
 
 export async function readBytes(path: string): Promise<Buffer> {
   try {
@@ -88,5 +88,5 @@ export async function isThere(path: string): Promise<boolean> {
 function fileError(verb: 'read' | 'write', path: string, cause: unknown): Error {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
   if (code === undefined && cause instanceof Error) return cause;
-  return new Error(`cannot ${verb} '${path}': ${REASONS[code ?? ''] ?? code ?? String(cause)}`, { cause });
+  return new Error(`cannot ${verb} '${path}': ${REASONS.get(code ?? '') ?? code ?? String(cause)}`, { cause });
 }

@@ -118,6 +118,14 @@ test('every source file opens with a comment that says what it is for', () => {
   assert.deepEqual(silent.sort(), []);
 });
 
+test('a table that is looked up by any word has its rows and nothing else', () => {
+  const plain = /^(?:export )?const \w+: (?:Readonly<)?Record<string, .+> = \{(?!\};)/m;
+  assert.deepEqual(
+    sources.filter((file) => plain.test(text(file))),
+    [],
+  );
+});
+
 test('the time of day comes from the clock that was given', () => {
   const allowed = ['src/core/clock.ts', 'src/shell/node-host.ts'];
   const readers = sources.filter((file) => !allowed.includes(file) && /\bDate\.now\(|\bnew Date\(\)/.test(text(file)));

@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { backupNotFound, jobFailure } from '../../core/errors-backup.ts';
 import { Failure } from '../../core/failure.ts';
 import { OutboundRefusal } from '../../core/outbound.ts';
+import { table } from '../../core/table.ts';
 
 export interface Attempt {
   readonly doing: string;
@@ -16,7 +17,7 @@ export interface Attempt {
 type Words = (attempt: Attempt) => string;
 
 // biome-ignore format: a table reads by its columns
-const WORDS: Readonly<Record<string, Words>> = {
+const WORDS: Readonly<Record<string, Words>> = table({
   ContainerNotFound:               ({ place }) => `There is no container at '${place}'. Make it first.`,
   ContainerBeingDeleted:           ({ place }) => `The container at '${place}' is being deleted.`,
   ContainerDisabled:               ({ place }) => `The container at '${place}' is disabled.`,
@@ -43,7 +44,7 @@ const WORDS: Readonly<Record<string, Words>> = {
   ECONNRESET:                      ({ place }) => `The storage service at '${place}' broke off the connection, several times.`,
   EPIPE:                           ({ place }) => `The storage service at '${place}' broke off the connection, several times.`,
   INSUFFICIENT_STORAGE:            ({ place }) => `There is no room for the backup at '${place}'.`,
-};
+});
 
 const OUTBOUND_CODES: Readonly<Record<OutboundRefusal['reason'], string>> = {
   address: 'StorageAddressNotAllowed',

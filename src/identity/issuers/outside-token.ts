@@ -5,6 +5,7 @@ import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, errors, type JSONW
 import type { Clock } from '../../core/clock.ts';
 import { seconds } from '../../core/clock.ts';
 import { CoherentCache, type Versions } from '../../core/coherence.ts';
+import { table } from '../../core/table.ts';
 import { issuerTag, type KeySet, type KeySetOf } from './key-sets.ts';
 import type { TrustedIssuer } from './settings.ts';
 
@@ -136,7 +137,7 @@ function refusal(cause: unknown): OutsideRefused | undefined {
 
 const LACKING = 'The token lacks a claim that this service needs.';
 
-const CLAIMS: Readonly<Record<string, string>> = {
+const CLAIMS: Readonly<Record<string, string>> = table({
   nbf: 'The token is not valid yet.',
   aud: 'The token was issued for another audience.',
-};
+});

@@ -1,5 +1,6 @@
 // Get-StrongroomAccess: what somebody may do on an HSM, why, and the command that grants what is missing. A cmdlet of ours.
 
+import { table } from '../../core/table.ts';
 import { call, hsmPlace } from '../client.ts';
 import { ShellError } from '../errors.ts';
 import { hsmNameRow } from '../hsm-names.ts';
@@ -12,12 +13,12 @@ import { define } from './define.ts';
 const PREFIX = 'Microsoft.KeyVault/managedHsm/';
 
 /** Operations by the words that other cmdlets have for them, where the data action is another word. */
-const actions: Readonly<Record<string, string>> = {
+const actions: Readonly<Record<string, string>> = table({
   create: 'keys/create',
   delete: 'keys/delete',
   random: 'rng/action',
   get: 'keys/read/action',
-};
+});
 
 export const getAccess = define({
   name: 'Get-StrongroomAccess',

@@ -98,6 +98,8 @@ const REFUSALS: readonly (readonly [line: string, message: RegExp])[] = [
   ['Get-Thin',                             /'Get-Thin' is not recognized[\s\S]*most similar command is: Get-Thing/],
   ['$x.Foo()',                             /You cannot call a method on a null-valued expression/],
   ['"x".Explode()',                        /the method Explode\(\) is not in this shell's language/],
+  ['"x".Constructor()',                    /the method Constructor\(\) is not in this shell's language/],
+  ['[constructor]"x"',                     /the type \[constructor\] is not in this shell's language/],
   ['[System.IO.File]::Delete("x")',        /\[System.IO.File\]::Delete is not in this shell's language/],
   ['1 / 0',                                /divide by zero/],
   ['$true = 1',                            /Cannot overwrite variable true/],
