@@ -103,7 +103,7 @@ function written(of: (name: string, count: number) => ReturnType<typeof figure>)
     rises: false,
   };
   return [
-    "Role assignments of others in the HSM, ten at each key (the caller has three at the whole HSM in each case). A changed role is read by the next request: the second row is a change and the request after it, and grows with what is read. What the caller's own assignments cost is in [its price](#what-is-paid-for).",
+    "Role assignments of others in the HSM, ten at each key (the caller has three at the whole HSM in each case). A changed role is read by the next request: the second row is a change and the request after it, which reads what the caller holds and nothing of the others. What the caller's own assignments cost is in [its price](#what-is-paid-for).",
     targetTable([target]),
     table(
       ['role assignments', ...COUNTS.map(String)],
