@@ -2,8 +2,9 @@
 // first of a size, then the second, and never one twice.
 
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { keepFile } from './keep-file.ts';
 import { CACHE } from './tools.ts';
 
 export interface Pair {
@@ -19,15 +20,12 @@ export function rsaPair(bits: number, exponent = 65537): Pair {
   const turn = taken.get(kind) ?? 0;
   taken.set(kind, turn + 1);
   const file = join(CACHE, 'rsa', `${kind}-${turn}.pem`);
-  if (!existsSync(file)) keep(file, generateKeyPairSync('rsa', { modulusLength: bits, publicExponent: exponent }));
+  if (!existsSync(file)) keepFile(file, newPair(bits, exponent));
   const pem = readFileSync(file, 'utf8');
   return { privateKey: createPrivateKey(pem), publicKey: createPublicKey(pem) };
 }
 
-/** Whole or not at all: other files may look for it at this moment. */
-function keep(file: string, { privateKey }: Pair): void {
-  mkdirSync(dirname(file), { recursive: true });
-  const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-  renameSync(draft, file);
+function newPair(modulusLength: number, publicExponent: number): string {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength, publicExponent });
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 }

@@ -23,16 +23,16 @@ export async function keysIn(writer: Writer, hsmId: string): Promise<number> {
   return count;
 }
 
+async function counted(writer: Writer, hsmId: string): Promise<number> {
+  const [row] = await there(writer, { hsmId });
+  return Number(row?.count);
+}
+
 interface OfHsm extends Readonly<Record<string, string>> {
   readonly hsmId: string;
 }
 
-async function counted(writer: Writer, hsmId: string): Promise<number> {
-  const [row] = await count(writer, { hsmId });
-  return Number(row?.count);
-}
-
-const count = prepared((writer: Writer, { hsmId }: OfHsm) =>
+const there = prepared((writer: Writer, { hsmId }: OfHsm) =>
   writer
     .selectFrom('keys')
     .select((of) => of.fn.countAll<number>().as('count'))

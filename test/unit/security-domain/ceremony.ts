@@ -2,11 +2,12 @@
 
 import { execFileSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type WrappingCertificate, wrappingCertificate } from '../../../src/crypto/security-domain/certificate.ts';
 import type { CustodianKey } from '../../../src/crypto/security-domain/file.ts';
+import { keepFile } from '../../keep-file.ts';
 import { CACHE } from '../../tools.ts';
 
 export interface Pair {
@@ -48,12 +49,8 @@ function readKept(file: string): Pair | undefined {
   return new X509Certificate(pair.der).validToDate.getTime() > Date.now() + aDay ? pair : undefined;
 }
 
-/** Whole or not at all: other files may look for it at this moment. */
 function keep(file: string, pair: Pair): Pair {
-  mkdirSync(dirname(file), { recursive: true });
-  const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, JSON.stringify({ pem: pair.pem, der: pair.der.toString('base64') }), { mode: 0o600 });
-  renameSync(draft, file);
+  keepFile(file, JSON.stringify({ pem: pair.pem, der: pair.der.toString('base64') }));
   return pair;
 }
 
