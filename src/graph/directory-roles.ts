@@ -22,7 +22,7 @@ export function administrators(read: Reader, versions: Versions): (objectId: str
   return async (objectId) => (await cache.get('all', ROLES_TAG, async () => new Set(await holders(read)))).has(objectId);
 }
 
-async function holders(read: Pick<Reader, 'selectFrom'>): Promise<readonly string[]> {
+async function holders(read: Reader): Promise<readonly string[]> {
   const rows = await read
     .selectFrom('links')
     .select('member_id')
@@ -33,7 +33,7 @@ async function holders(read: Pick<Reader, 'selectFrom'>): Promise<readonly strin
 }
 
 /** Whether the principal holds the role and is enabled, asked of the rows themselves. */
-export async function isHolder(read: Pick<Reader, 'selectFrom'>, objectId: string): Promise<boolean> {
+export async function isHolder(read: Reader, objectId: string): Promise<boolean> {
   if (!(await holders(read)).includes(objectId)) return false;
   const row = await read.selectFrom('principals').select('enabled').where('id', '=', objectId).executeTakeFirst();
   return row?.enabled === 1;

@@ -136,15 +136,15 @@ function checkUnique(others: readonly Row[], row: Pick<Row, 'name' | 'issuer' | 
   if (others.some(({ issuer, subject }) => issuer === row.issuer && subject === row.subject)) throw objectConflict('subject');
 }
 
-async function applicationNamed(read: Pick<Reader, 'selectFrom'>, id: string): Promise<string> {
+async function applicationNamed(read: Reader, id: string): Promise<string> {
   return existing(await entityNamed(read, applications, id), id).id;
 }
 
-function rowsOf(read: Pick<Reader, 'selectFrom'>, application: string): Promise<Row[]> {
+function rowsOf(read: Reader, application: string): Promise<Row[]> {
   return read.selectFrom('federated_credentials').selectAll().where('object_id', '=', application).orderBy('created_at').execute();
 }
 
-async function credentialNamed(read: Pick<Reader, 'selectFrom'>, application: string, name: string): Promise<Row> {
+async function credentialNamed(read: Reader, application: string, name: string): Promise<Row> {
   const found = (await rowsOf(read, application)).find((row) => row.id === name.toLowerCase() || row.name === name);
   if (found === undefined) throw graphResourceNotFound(name);
   return found;

@@ -48,7 +48,7 @@ export function graphRoom({ read, clock, versions, tenantId, directory, write = 
 }
 
 interface Sources {
-  readonly read: Pick<Reader, 'selectFrom'>;
+  readonly read: Reader;
   isAdministrator(objectId: string): Promise<boolean>;
 }
 

@@ -5,11 +5,11 @@ import * as v from 'valibot';
 import { toBase64url } from '../core/encoding.ts';
 import { badParameter, keyNotFound, keysThroughManagerNotAllowed, notActivated } from '../core/errors-keyvault.ts';
 import type { KeyMaterial } from '../crypto/types.ts';
-import type { Reader, Store, Writer } from '../store/store.ts';
+import type { Reader, Store } from '../store/store.ts';
 import { attributesOf } from './keys/bundles.ts';
 import { readVersion } from './keys/cache.ts';
 import { CreateBody, newKey } from './keys/create.ts';
-import type { KeyVersion } from './keys/key-version.ts';
+import type { ListedVersion } from './keys/key-version.ts';
 import { keyAddress, VersionPath } from './keys/names.ts';
 import { LARGEST_PAGE } from './keys/paging.ts';
 import { latestVersions, versionsAfter } from './keys/read.ts';
@@ -66,7 +66,7 @@ export function managerKeys(parts: HsmParts) {
     async versions(hsmId: string, name: string, after: string): Promise<ManagerKeyPage> {
       const hsm = await opened(hsmId);
       if (!/^\d{0,9}$/.test(after)) throw badParameter('$skiptoken is not valid: take it from nextLink as it is.');
-      const rows = await versionsAfter(read, hsm, checkedKey(name).name, Number(after), LARGEST_PAGE + 1);
+      const rows = await versionsAfter(read, hsm, checkedKey(name).name, Number(after));
       if (rows.length === 0 && after === '') throw keyNotFound(keyAddress(hsm, name));
       const shown = rows.slice(0, LARGEST_PAGE);
       const next = rows.length > LARGEST_PAGE ? String(shown.at(-1)?.sequence) : undefined;
@@ -115,7 +115,7 @@ export function managerKeys(parts: HsmParts) {
 /** Somebody else was faster, and what they made is the answer. */
 class MadeMeanwhile extends Error {}
 
-async function proveAllowed(reader: Pick<Reader | Writer, 'selectFrom'>, { id }: ActiveHsm): Promise<void> {
+async function proveAllowed(reader: Reader, { id }: ActiveHsm): Promise<void> {
   if (!(await allowsKeysThroughManager(reader, id))) throw keysThroughManagerNotAllowed();
 }
 
@@ -138,7 +138,7 @@ async function existing(read: Reader, hsm: ActiveHsm, name: string, version: str
 }
 
 /** What lists show. */
-function shownKey(hsm: ActiveHsm, key: KeyVersion): ManagerKey {
+function shownKey(hsm: ActiveHsm, key: ListedVersion): ManagerKey {
   const { recoverableDays, ...attributes } = attributesOf(hsm, key);
   const properties = { attributes, keyUri: keyAddress(hsm, key.name), keyUriWithVersion: key.kid };
   return { name: key.name, version: key.version, tags: key.tags ?? {}, properties };

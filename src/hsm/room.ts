@@ -10,7 +10,7 @@ import { type Knock, type Room, serveRows, type Visit } from '../core/route.ts';
 import type { Store } from '../store/store.ts';
 import { ACTION_PREFIX } from './access/actions.ts';
 import { type Grant, isAllowed } from './access/decide.ts';
-import { grantsNow, openAccessCache } from './access/grants.ts';
+import { loadGrants, openAccessCache } from './access/grants.ts';
 import { openKeyCache } from './keys/cache.ts';
 import { operationName } from './operation-names.ts';
 import { notAnswering, openPool, proveActive } from './pool.ts';
@@ -93,7 +93,7 @@ export function hsmRoom(parts: HsmRoomParts): Room {
       write(async (writer) => {
         if (hsm.state === 'active') await proveActive(writer, hsm);
         const principals = principalsOf(caller);
-        if (!mayPass(await grantsNow(writer, hsm.id, principals), principals, row, path)) throw refusal(row, path);
+        if (!mayPass(await loadGrants(writer, hsm.id, principals), principals, row, path)) throw refusal(row, path);
         return job(writer);
       });
   }

@@ -249,7 +249,7 @@ export async function sweepGrants(world: Pick<IdentityWrites, 'read' | 'write' |
   await world.write((writer) => writer.deleteFrom('grants').where('expires_at', '<', limit).execute());
 }
 
-function find(read: Pick<Reader, 'selectFrom'>, kind: Grant['kind'], held: string): Promise<Grant | undefined> {
+function find(read: Reader, kind: Grant['kind'], held: string): Promise<Grant | undefined> {
   return read.selectFrom('grants').selectAll().where('id', '=', idOf(held)).where('kind', '=', kind).executeTakeFirst();
 }
 

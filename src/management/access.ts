@@ -103,7 +103,7 @@ export function armGrants(read: Reader, versions: Versions): () => Promise<reado
 }
 
 /** Those of some principals, or of all, from wherever the reader reads: inside a transaction, its own changes too. */
-export async function loadArmGrants(read: Pick<Reader, 'selectFrom'>, principals?: readonly string[]): Promise<readonly ArmGrant[]> {
+export async function loadArmGrants(read: Reader, principals?: readonly string[]): Promise<readonly ArmGrant[]> {
   let asked = read.selectFrom('arm_role_assignments').select(['scope', 'principal_id', 'role']);
   if (principals !== undefined) asked = asked.where('principal_id', 'in', principals);
   const rows = await asked.execute();

@@ -6,7 +6,7 @@ import type { Place } from './world.ts';
 
 export type GroupRow = Tables['resource_groups'];
 
-export function groupNamed(read: Pick<Reader, 'selectFrom'>, subscriptionId: string, name: string): Promise<GroupRow | undefined> {
+export function groupNamed(read: Reader, subscriptionId: string, name: string): Promise<GroupRow | undefined> {
   return read
     .selectFrom('resource_groups')
     .selectAll()

@@ -116,12 +116,12 @@ async function setTags(writer: Writer, row: Row, tags_json: string): Promise<voi
   await writer.updateTable('managed_identities').set({ tags_json }).where('principal_id', '=', row.principal_id).execute();
 }
 
-export async function identitiesIn(read: Pick<Reader, 'selectFrom'>, subscriptionId: string, group?: string): Promise<readonly Row[]> {
+export async function identitiesIn(read: Reader, subscriptionId: string, group?: string): Promise<readonly Row[]> {
   const all = read.selectFrom('managed_identities').selectAll().where('subscription_id', '=', subscriptionId);
   return (group === undefined ? all : all.where('group_key', '=', group.toLowerCase())).orderBy('name_key').execute();
 }
 
-function identityNamed(read: Pick<Reader, 'selectFrom'>, place: Place, name: string): Promise<Row | undefined> {
+function identityNamed(read: Reader, place: Place, name: string): Promise<Row | undefined> {
   return read
     .selectFrom('managed_identities')
     .selectAll()
@@ -131,7 +131,7 @@ function identityNamed(read: Pick<Reader, 'selectFrom'>, place: Place, name: str
     .executeTakeFirst();
 }
 
-async function existingIdentity(read: Pick<Reader, 'selectFrom'>, place: Place, name: string): Promise<Row> {
+async function existingIdentity(read: Reader, place: Place, name: string): Promise<Row> {
   const found = await identityNamed(read, place, name);
   if (found === undefined) throw armResourceNotFound(`${IDENTITY_TYPE}/${name}`, place.group);
   return found;

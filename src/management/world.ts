@@ -9,7 +9,7 @@ import type { HsmPort } from './hsm-port.ts';
 import type { IdentityPort } from './identity-port.ts';
 
 /** Where the nodes are that may answer now; null: a node that serves every HSM. */
-export type NodeRegions = (read: Pick<Reader, 'selectFrom'>) => Promise<readonly (string | null)[]>;
+export type NodeRegions = (read: Reader) => Promise<readonly (string | null)[]>;
 
 export interface ManagementParts {
   readonly read: Reader;

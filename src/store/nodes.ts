@@ -84,7 +84,7 @@ async function endRows(writer: Pick<Writer, 'updateTable'>, silent: readonly Sil
 const HEARD_WITHIN = 10_000;
 
 /** For what a node does alone, or what not all others can go on with: ends those that were not heard of for a while, and returns the rest. */
-export async function runningNodes(writer: Pick<Writer, 'selectFrom' | 'updateTable'>, holder?: string): Promise<readonly NodeRow[]> {
+export async function runningNodes(writer: Reader & Pick<Writer, 'updateTable'>, holder?: string): Promise<readonly NodeRow[]> {
   const others = (await listNodes(writer)).filter((node) => node.ended_at === null && holderOf(node) !== holder);
   const isHeard = (node: KnownNode): boolean => node.silentFor < HEARD_WITHIN;
   await endRows(
@@ -105,7 +105,7 @@ export function nodeOf(holder: string): string {
 }
 
 /** The runs that have not ended, as far as the rows say. */
-export async function runsOf(read: Pick<Reader, 'selectFrom'>): Promise<ReadonlySet<string>> {
+export async function runsOf(read: Reader): Promise<ReadonlySet<string>> {
   const rows = await read.selectFrom('nodes').select(['name', 'session']).where('ended_at', 'is', null).execute();
   return new Set(rows.map(holderOf));
 }
@@ -135,7 +135,7 @@ export async function announceNode(writer: Writer, name: string, address: string
 }
 
 /** All that ever were, by name. */
-export async function listNodes(read: Pick<Reader, 'selectFrom'>): Promise<readonly KnownNode[]> {
+export async function listNodes(read: Reader): Promise<readonly KnownNode[]> {
   return read.selectFrom('nodes').selectAll().select(sql<number>`${now} - heard_at`.as('silentFor')).orderBy('name').execute();
 }
 
@@ -143,7 +143,7 @@ export async function listNodes(read: Pick<Reader, 'selectFrom'>): Promise<reado
 const COUNTED_ON = 60_000;
 
 /** Where the nodes are that may answer; null: one that is in no region. */
-export async function regionsOfNodes(read: Pick<Reader, 'selectFrom'>): Promise<readonly (string | null)[]> {
+export async function regionsOfNodes(read: Reader): Promise<readonly (string | null)[]> {
   const rows = await read
     .selectFrom('nodes')
     .select('region')

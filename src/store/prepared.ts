@@ -1,9 +1,9 @@
-// Queries that come with every change. Kysely builds a query and writes its SQL anew each time, which takes longer than to run it; here that is done once
+// Queries that come often. Kysely builds a query and writes its SQL anew each time, which takes longer than to run it; here that is done once
 // for each connection, and afterwards values are put into the places that were left for them.
 
 import type { Compilable, CompiledQuery } from 'kysely';
 import { LRUCache } from 'lru-cache';
-import type { Writer } from './store.ts';
+import type { Reader } from './store.ts';
 
 /** Forms of one query that are kept for a connection: a list of another length is another one. */
 const FORMS = 64;
@@ -28,12 +28,12 @@ class Place {
  * A query as a function of the values in it. `build` sees places in their stead, so it may put them where a value can stand, and do nothing else with them:
  * compare none with null, and leave none of a row's columns out.
  */
-export function prepared<Given extends Readonly<Record<string, unknown>>, Row>(
-  build: (writer: Writer, given: Given) => Compilable<Row>,
-): (writer: Writer, given: Given) => Promise<readonly Row[]> {
+export function prepared<Source extends Pick<Reader, 'getExecutor'>, Given extends Readonly<Record<string, unknown>>, Row>(
+  build: (source: Source, given: Given) => Compilable<Row>,
+): (source: Source, given: Given) => Promise<readonly Row[]> {
   const known = new WeakMap<object, LRUCache<string, CompiledQuery<Row>>>();
-  return async (writer, given) => {
-    const executor = writer.getExecutor();
+  return async (source, given) => {
+    const executor = source.getExecutor();
     let forms = known.get(executor.adapter);
     if (forms === undefined) {
       forms = new LRUCache({ max: FORMS });
@@ -42,7 +42,7 @@ export function prepared<Given extends Readonly<Record<string, unknown>>, Row>(
     const form = formOf(given);
     let query = forms.get(form);
     if (query === undefined) {
-      query = build(writer, placesFor(given)).compile();
+      query = build(source, placesFor(given)).compile();
       forms.set(form, query);
     }
     const parameters = query.parameters.map((value) => (value instanceof Place ? value.valueIn(given) : value));

@@ -6,9 +6,9 @@ import type { Tag, Versions } from '../core/coherence.ts';
 import type { KnownNode, NodeFacts } from './nodes.ts';
 import type { Tables } from './schema.ts';
 
-export type Reader = Pick<Kysely<Tables>, 'selectFrom'>;
+export type Reader = Pick<Kysely<Tables>, 'selectFrom' | 'getExecutor'>;
 
-export interface Writer extends Reader, Pick<Kysely<Tables>, 'insertInto' | 'updateTable' | 'deleteFrom' | 'getExecutor'> {
+export interface Writer extends Reader, Pick<Kysely<Tables>, 'insertInto' | 'updateTable' | 'deleteFrom'> {
   /** The run of the service that makes the change; what it holds is free for others once it has ended. */
   readonly holder: string;
   /** Says what this transaction changed, so that every thread's caches drop it before the change is answered. */

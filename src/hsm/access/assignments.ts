@@ -113,7 +113,7 @@ function definitionIn(id: string): string {
   return guid;
 }
 
-async function assignmentsOf(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<readonly Assignment[]> {
+async function assignmentsOf(read: Reader, hsmId: string): Promise<readonly Assignment[]> {
   const rows = await read
     .selectFrom('role_assignments')
     .selectAll()
@@ -129,7 +129,7 @@ function assignmentIn(row: Selectable<Tables['role_assignments']>): Assignment {
 }
 
 /** One of the whole HSM is found at `/` and at `/keys`; one of a key only there. */
-async function assignmentNamed(read: Pick<Reader, 'selectFrom'>, hsmId: string, scope: string, name: string): Promise<Assignment> {
+async function assignmentNamed(read: Reader, hsmId: string, scope: string, name: string): Promise<Assignment> {
   const wanted = scope.toLowerCase();
   const row = await read
     .selectFrom('role_assignments')

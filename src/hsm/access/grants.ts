@@ -3,7 +3,7 @@
 import { CoherentCache, type Versions } from '../../core/coherence.ts';
 import { prepared } from '../../store/prepared.ts';
 import type { Tables } from '../../store/schema.ts';
-import type { Reader, Writer } from '../../store/store.ts';
+import type { Reader } from '../../store/store.ts';
 import type { DataAction } from './actions.ts';
 import { actionsOf, BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
 import type { Grant } from './decide.ts';
@@ -36,27 +36,17 @@ export interface HeldGrant extends Grant {
   readonly role: RoleDefinition;
 }
 
-/** Reads what these principals hold in an HSM. */
+/** Reads what these principals hold in an HSM: inside a transaction, its own changes included. */
 export async function loadGrants(read: Reader, hsmId: string, principals: readonly string[]): Promise<readonly HeldGrant[]> {
-  return grantsBy(read, hsmId, await assignmentsTo(read, hsmId, principals).execute());
+  return grantsBy(read, hsmId, await assignmentsTo(read, { hsmId, principals }));
 }
 
-/** Inside a transaction: what these principals hold, its own changes included. */
-export async function grantsNow(writer: Writer, hsmId: string, principals: readonly string[]): Promise<readonly HeldGrant[]> {
-  return grantsBy(writer, hsmId, await assignmentsNow(writer, { hsmId, principals }));
-}
-
-function assignmentsTo(read: Reader, hsmId: string, principals: readonly string[]) {
-  return read
+const assignmentsTo = prepared((read: Reader, { hsmId, principals }: { readonly hsmId: string; readonly principals: readonly string[] }) =>
+  read
     .selectFrom('role_assignments')
     .select(['name', 'principal_id', 'scope_key', 'role_definition_id'])
     .where('hsm_id', '=', hsmId)
-    .where('principal_id', 'in', principals);
-}
-
-const assignmentsNow = prepared(
-  (writer: Writer, { hsmId, principals }: { readonly hsmId: string; readonly principals: readonly string[] }) =>
-    assignmentsTo(writer, hsmId, principals),
+    .where('principal_id', 'in', principals),
 );
 
 type AssignmentRow = Pick<Tables['role_assignments'], 'name' | 'principal_id' | 'scope_key' | 'role_definition_id'>;
@@ -80,11 +70,11 @@ function held(role: RoleDefinition): readonly [string, HeldRole] {
 const BUILT_IN: ReadonlyMap<string, HeldRole> = new Map(BUILT_IN_ROLES.map(held));
 
 /** Built-in roles first, as the service lists them, then the HSM's own in the order in which they were made. */
-export async function allRoles(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<readonly RoleDefinition[]> {
+export async function allRoles(read: Reader, hsmId: string): Promise<readonly RoleDefinition[]> {
   return [...BUILT_IN_ROLES, ...(await customRoles(read, hsmId))];
 }
 
-async function customRoles(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<readonly RoleDefinition[]> {
+async function customRoles(read: Reader, hsmId: string): Promise<readonly RoleDefinition[]> {
   const rows = await read
     .selectFrom('role_definitions')
     .selectAll()

@@ -97,16 +97,16 @@ export async function hasJob(
   }
 }
 
-export function jobUnderWay(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<JobRow | undefined> {
+export function jobUnderWay(read: Reader, hsmId: string): Promise<JobRow | undefined> {
   return read.selectFrom('backup_jobs').selectAll().where('hsm_id', '=', hsmId).where('status', '=', 'InProgress').executeTakeFirst();
 }
 
 /** Whether a job of any HSM is under way. */
-export async function anyJobUnderWay(read: Pick<Reader, 'selectFrom'>): Promise<boolean> {
+export async function anyJobUnderWay(read: Reader): Promise<boolean> {
   return (await read.selectFrom('backup_jobs').select('id').where('status', '=', 'InProgress').executeTakeFirst()) !== undefined;
 }
 
-export function jobNamed(read: Pick<Reader, 'selectFrom'>, id: string): Promise<JobRow | undefined> {
+export function jobNamed(read: Reader, id: string): Promise<JobRow | undefined> {
   return read.selectFrom('backup_jobs').selectAll().where('id', '=', id).executeTakeFirst();
 }
 

@@ -74,11 +74,11 @@ function noSchedule() {
   return resourceNotFound('The HSM has no backup schedule.');
 }
 
-export function scheduleOf(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<ScheduleRow | undefined> {
+export function scheduleOf(read: Reader, hsmId: string): Promise<ScheduleRow | undefined> {
   return read.selectFrom('backup_schedules').selectAll().where('hsm_id', '=', hsmId).executeTakeFirst();
 }
 
-async function wireSchedule(read: Pick<Reader, 'selectFrom'>, row: ScheduleRow) {
+async function wireSchedule(read: Reader, row: ScheduleRow) {
   const place = placeOf(row);
   const last = await lastGood(read, row.hsm_id);
   return {
@@ -93,7 +93,7 @@ async function wireSchedule(read: Pick<Reader, 'selectFrom'>, row: ScheduleRow) 
 }
 
 /** The latest backup that succeeded and is still there, scheduled or not. */
-export function lastGood(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<JobRow | undefined> {
+export function lastGood(read: Reader, hsmId: string): Promise<JobRow | undefined> {
   return read
     .selectFrom('backup_jobs')
     .selectAll()

@@ -142,7 +142,7 @@ export async function resealEvidenceSigners(writer: Writer, crypto: Pick<CryptoM
   writer.touch(SIGNERS);
 }
 
-function authorities(read: Pick<Reader, 'selectFrom'>): Promise<readonly EvidenceAuthority[]> {
+function authorities(read: Reader): Promise<readonly EvidenceAuthority[]> {
   return read.selectFrom('evidence_authorities').select(['purpose', 'chain', 'sealed']).execute();
 }
 

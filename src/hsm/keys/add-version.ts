@@ -11,7 +11,7 @@ import { type Duration, shifted } from './duration.ts';
 import type { KeyOp } from './key-ops.ts';
 import { type KeyVersion, keyVersionOf, type VersionRow } from './key-version.ts';
 import { refuseFull } from './limit.ts';
-import { keyTag, nameKey } from './names.ts';
+import { type KeyPlace, keyTag, nameKey, placeOf } from './names.ts';
 import type { Release } from './release-policy.ts';
 import { schedule } from './rotation-policy.ts';
 
@@ -75,12 +75,12 @@ const addRow = prepared((writer: Writer, row: VersionRow) => writer.insertInto('
 
 /** The key's own spelling of the name; makes the key when there is none. */
 async function nameOf(writer: Writer, hsm: Hsm, name: string): Promise<{ readonly name: string; readonly isNew: boolean }> {
-  const at = { hsm_id: hsm.id, name_key: nameKey(name) };
+  const at = placeOf(hsm, name);
   const [known] = await keyAt(writer, at);
   if (known !== undefined && known.deleted_at !== null) throw deletedButRecoverable(known.name);
   if (known !== undefined) return { name: known.name, isNew: false };
   await refuseFull(writer, hsm.id);
-  await addKey(writer, { ...at, name, deleted_at: null, scheduled_purge_at: null });
+  await addKey(writer, { hsm_id: at.hsmId, name_key: at.nameKey, name, deleted_at: null, scheduled_purge_at: null });
   return { name, isNew: true };
 }
 
@@ -92,21 +92,21 @@ interface Versions {
 
 const NO_VERSIONS: Versions = { count: 0, last: 0 };
 
-/** Where a key stands. */
-type At = Pick<VersionRow, 'hsm_id' | 'name_key'>;
-
-const keyAt = prepared((writer: Writer, { hsm_id, name_key }: At) =>
-  writer.selectFrom('keys').select(['name', 'deleted_at']).where('hsm_id', '=', hsm_id).where('name_key', '=', name_key),
+const keyAt = prepared((writer: Writer, { hsmId, nameKey }: KeyPlace) =>
+  writer.selectFrom('keys').select(['name', 'deleted_at']).where('hsm_id', '=', hsmId).where('name_key', '=', nameKey),
 );
 
 const addKey = prepared((writer: Writer, row: Tables['keys']) => writer.insertInto('keys').values(row));
 
 async function versionsOf(writer: Writer, hsm: Hsm, name: string): Promise<Versions> {
-  const found = await writer
+  const [found] = await countVersions(writer, placeOf(hsm, name));
+  return { count: Number(found?.count), last: Number(found?.last ?? 0) };
+}
+
+const countVersions = prepared((writer: Writer, { hsmId, nameKey }: KeyPlace) =>
+  writer
     .selectFrom('key_versions')
     .select((of) => [of.fn.countAll<number>().as('count'), of.fn.max('sequence').as('last')])
-    .where('hsm_id', '=', hsm.id)
-    .where('name_key', '=', nameKey(name))
-    .executeTakeFirstOrThrow();
-  return { count: Number(found.count), last: Number(found.last ?? 0) };
-}
+    .where('hsm_id', '=', hsmId)
+    .where('name_key', '=', nameKey),
+);

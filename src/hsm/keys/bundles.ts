@@ -3,7 +3,7 @@
 import { seconds } from '../../core/clock.ts';
 import type { KeyMaterial } from '../../crypto/types.ts';
 import type { Hsm } from '../world.ts';
-import type { KeyVersion } from './key-version.ts';
+import type { KeyVersion, ListedVersion } from './key-version.ts';
 import { deletedKeyAddress, keyAddress } from './names.ts';
 import { olderPolicy } from './policy-grammar.ts';
 import { conditionsOf } from './release-policy.ts';
@@ -28,7 +28,7 @@ export function keyBundle(hsm: Hsm, key: KeyVersion, apiVersion: string | undefi
 }
 
 /** `versioned`: as an item of the versions of one key. */
-export function keyItem(hsm: Hsm, key: KeyVersion, versioned: boolean) {
+export function keyItem(hsm: Hsm, key: ListedVersion, versioned: boolean) {
   return { attributes: attributesOf(hsm, key), kid: versioned ? key.kid : keyAddress(hsm, key.name), ...tagsOf(key) };
 }
 
@@ -36,11 +36,11 @@ export function deletedKeyBundle(hsm: Hsm, key: KeyVersion, deletion: Deletion) 
   return { ...keyBundle(hsm, key, undefined), ...deletedMembers(hsm, key, deletion) };
 }
 
-export function deletedKeyItem(hsm: Hsm, key: KeyVersion, deletion: Deletion) {
+export function deletedKeyItem(hsm: Hsm, key: ListedVersion, deletion: Deletion) {
   return { ...keyItem(hsm, key, false), ...deletedMembers(hsm, key, deletion) };
 }
 
-function deletedMembers(hsm: Hsm, key: KeyVersion, { deletedAt, scheduledPurgeAt }: Deletion) {
+function deletedMembers(hsm: Hsm, key: ListedVersion, { deletedAt, scheduledPurgeAt }: Deletion) {
   return {
     deletedDate: seconds(deletedAt),
     recoveryId: deletedKeyAddress(hsm, key.name),
@@ -53,7 +53,7 @@ function showsKeySize(apiVersion: string | undefined): boolean {
   return apiVersion?.startsWith('2026') ?? false;
 }
 
-export function attributesOf(hsm: Hsm, { created, enabled, exp, release, nbf, updated }: KeyVersion) {
+export function attributesOf(hsm: Hsm, { created, enabled, exp, release, nbf, updated }: ListedVersion) {
   return {
     created,
     enabled,
@@ -87,6 +87,6 @@ function showsOlderPolicy(apiVersion: string | undefined): boolean {
   return apiVersion !== undefined && /^7\.[01](?:-|$)/.test(apiVersion);
 }
 
-function tagsOf({ tags }: KeyVersion) {
+function tagsOf({ tags }: ListedVersion) {
   return tags === undefined ? {} : { tags };
 }

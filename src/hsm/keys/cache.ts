@@ -3,10 +3,11 @@
 
 import { CoherentCache } from '../../core/coherence.ts';
 import { keyNotFound } from '../../core/errors-keyvault.ts';
+import { prepared } from '../../store/prepared.ts';
 import type { Reader } from '../../store/store.ts';
 import type { Hsm, HsmParts } from '../world.ts';
 import { type KeyVersion, keyVersionOf } from './key-version.ts';
-import { keyAddress, keyTag, nameKey } from './names.ts';
+import { type KeyPlace, keyAddress, keyTag, placeOf } from './names.ts';
 
 /** As many as one HSM may hold, twice over: a key may be asked for by version and as the latest. */
 const KEYS = 10_000;
@@ -35,23 +36,27 @@ export function openKeyCache({ read, versions }: Pick<HsmParts, 'read' | 'versio
 }
 
 /** Reads one version of a key that is not deleted, from wherever the reader reads: inside a transaction, its own changes too. */
-export async function readVersion(
-  read: Pick<Reader, 'selectFrom'>,
-  hsm: Hsm,
-  name: string,
-  version: string | undefined,
-): Promise<KeyVersion | undefined> {
-  let rows = read
+export async function readVersion(read: Reader, hsm: Hsm, name: string, version: string | undefined): Promise<KeyVersion | undefined> {
+  const at = placeOf(hsm, name);
+  const [row] = version === undefined ? await latestOf(read, at) : await versionOf(read, { ...at, version });
+  return row === undefined ? undefined : keyVersionOf(hsm, row.name, row);
+}
+
+const latestOf = prepared((read: Reader, at: KeyPlace) => versionsAt(read, at).orderBy('key_versions.sequence', 'desc').limit(1));
+
+const versionOf = prepared((read: Reader, { version, ...at }: KeyPlace & { readonly version: string }) =>
+  versionsAt(read, at).where('key_versions.version', '=', version),
+);
+
+function versionsAt(read: Reader, { hsmId, nameKey }: KeyPlace) {
+  return read
     .selectFrom('keys')
     .innerJoin('key_versions', (join) =>
       join.onRef('key_versions.hsm_id', '=', 'keys.hsm_id').onRef('key_versions.name_key', '=', 'keys.name_key'),
     )
     .selectAll('key_versions')
     .select('keys.name')
-    .where('keys.hsm_id', '=', hsm.id)
-    .where('keys.name_key', '=', nameKey(name))
+    .where('keys.hsm_id', '=', hsmId)
+    .where('keys.name_key', '=', nameKey)
     .where('keys.deleted_at', 'is', null);
-  if (version !== undefined) rows = rows.where('key_versions.version', '=', version);
-  const row = await rows.orderBy('key_versions.sequence', 'desc').limit(1).executeTakeFirst();
-  return row === undefined ? undefined : keyVersionOf(hsm, row.name, row);
 }

@@ -9,7 +9,7 @@ import { accessTag } from '../access/grants.ts';
 import type { ActiveReads, ActiveWrites, Hsm } from '../world.ts';
 import { deletedKeyBundle, deletedKeyItem, keyBundle } from './bundles.ts';
 import { readVersion } from './cache.ts';
-import { keyVersionOf } from './key-version.ts';
+import { type KeyVersion, keyVersionOf } from './key-version.ts';
 import { deletedKeyAddress, KeyPath, keyAddress, keyTag, nameKey } from './names.ts';
 import { PageQuery, pageOf } from './paging.ts';
 import { type ListedKey, latestVersions } from './read.ts';
@@ -88,7 +88,7 @@ export async function endKey(writer: Writer, hsmId: string, name: string): Promi
   writer.touch(accessTag(hsmId));
 }
 
-async function deletedKey(read: Pick<Reader, 'selectFrom'>, hsm: Hsm, name: string): Promise<ListedKey> {
+async function deletedKey(read: Reader, hsm: Hsm, name: string): Promise<ListedKey<KeyVersion>> {
   const key = await read
     .selectFrom('keys')
     .selectAll()

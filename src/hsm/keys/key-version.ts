@@ -26,15 +26,32 @@ export interface KeyVersion {
   readonly atRest: KeyAtRest;
 }
 
+/** What lists show of a version: all but what it is used with. */
+export type ListedVersion = Omit<KeyVersion, 'keyOps' | 'atRest'>;
+
 export type VersionRow = Selectable<Tables['key_versions']>;
 
+/** What `listedVersionOf` reads of a row. */
+export const LISTED = [
+  'version',
+  'enabled',
+  'nbf',
+  'exp',
+  'exportable',
+  'tags_json',
+  'release_policy_json',
+  'created',
+  'updated',
+] as const satisfies readonly (keyof VersionRow)[];
+
+export type ListedRow = Pick<VersionRow, (typeof LISTED)[number]>;
+
 /** `name` is the key's own spelling; the rows of versions have the one for look-ups. */
-export function keyVersionOf(hsm: Hsm, name: string, row: VersionRow): KeyVersion {
+export function listedVersionOf(hsm: Hsm, name: string, row: ListedRow): ListedVersion {
   return {
     name,
     version: row.version,
     kid: `${hsm.origin}/keys/${name}/${row.version}`,
-    keyOps: JSON.parse(row.key_ops_json),
     enabled: row.enabled === 1,
     nbf: row.nbf ?? undefined,
     exp: row.exp ?? undefined,
@@ -42,6 +59,14 @@ export function keyVersionOf(hsm: Hsm, name: string, row: VersionRow): KeyVersio
     tags: row.tags_json === null ? undefined : JSON.parse(row.tags_json),
     created: row.created,
     updated: row.updated,
+  };
+}
+
+/** As `listedVersionOf`, with what it is used with. */
+export function keyVersionOf(hsm: Hsm, name: string, row: VersionRow): KeyVersion {
+  return {
+    ...listedVersionOf(hsm, name, row),
+    keyOps: JSON.parse(row.key_ops_json),
     atRest: {
       domain: hsm.domain,
       identity: { hsmId: hsm.id, name: row.name_key, version: row.version },

@@ -36,6 +36,13 @@ export function nameKey(name: string): string {
   return name.toLowerCase();
 }
 
+/** Where a key is found. */
+export type KeyPlace = Readonly<Record<'hsmId' | 'nameKey', string>>;
+
+export function placeOf({ id }: Pick<Hsm, 'id'>, name: string): KeyPlace {
+  return { hsmId: id, nameKey: nameKey(name) };
+}
+
 export function newVersion(): string {
   return randomBytes(16).toString('hex');
 }

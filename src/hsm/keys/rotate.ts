@@ -89,7 +89,7 @@ export async function rotateDue(parts: HsmWriteParts): Promise<void> {
 }
 
 /** Live keys of HSMs that answer. A deleted HSM's keys wait for its recovery, and must not fill the rounds of everybody else meanwhile. */
-function dueKeys(read: Pick<Reader, 'selectFrom'>, now: number) {
+function dueKeys(read: Reader, now: number) {
   return read
     .selectFrom('rotation_policies')
     .innerJoin('hsms', 'hsms.id', 'rotation_policies.hsm_id')

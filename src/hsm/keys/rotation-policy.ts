@@ -4,11 +4,12 @@ import * as v from 'valibot';
 import { seconds } from '../../core/clock.ts';
 import { badParameter, keyNotFound } from '../../core/errors-keyvault.ts';
 import { operation } from '../../core/route.ts';
+import { prepared } from '../../store/prepared.ts';
 import type { Reader, Writer } from '../../store/store.ts';
 import type { ActiveReads, ActiveWrites, Hsm } from '../world.ts';
 import { readVersion } from './cache.ts';
 import { type Duration, parseDuration, shifted } from './duration.ts';
-import { KeyPath, keyAddress, nameKey } from './names.ts';
+import { KeyPath, type KeyPlace, keyAddress, nameKey, placeOf } from './names.ts';
 
 const SHORTEST_DAYS = 28;
 const DAY = 86_400;
@@ -70,7 +71,7 @@ export async function setPolicy(writer: Writer, hsm: Hsm, now: number, name: str
   return row === undefined ? UNSET : wirePolicy(key.name, row);
 }
 
-export async function policyOf(read: Pick<Reader, 'selectFrom'>, hsm: Hsm, name: string): Promise<RotationPolicy | undefined> {
+export async function policyOf(read: Reader, hsm: Hsm, name: string): Promise<RotationPolicy | undefined> {
   const row = await policyRow(read, hsm, name);
   return row === undefined ? undefined : JSON.parse(row.policy_json);
 }
@@ -142,14 +143,14 @@ interface PolicyRow {
   readonly updated: number;
 }
 
-function policyRow(read: Pick<Reader, 'selectFrom'>, hsm: Hsm, name: string): Promise<PolicyRow | undefined> {
-  return read
-    .selectFrom('rotation_policies')
-    .selectAll()
-    .where('hsm_id', '=', hsm.id)
-    .where('name_key', '=', nameKey(name))
-    .executeTakeFirst();
+async function policyRow(read: Reader, hsm: Hsm, name: string): Promise<PolicyRow | undefined> {
+  const [row] = await policyAt(read, placeOf(hsm, name));
+  return row;
 }
+
+const policyAt = prepared((read: Reader, { hsmId, nameKey }: KeyPlace) =>
+  read.selectFrom('rotation_policies').selectAll().where('hsm_id', '=', hsmId).where('name_key', '=', nameKey),
+);
 
 function wirePolicy(name: string, { policy_json, created, updated }: PolicyRow) {
   const { expiryTime, trigger }: RotationPolicy = JSON.parse(policy_json);

@@ -52,7 +52,7 @@ export const upload = operation(
   },
 );
 
-function exchangeKey(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<SealedExchangeKey | undefined> {
+function exchangeKey(read: Reader, hsmId: string): Promise<SealedExchangeKey | undefined> {
   return read.selectFrom('exchange_keys').select(['certificate', 'sealed']).where('hsm_id', '=', hsmId).executeTakeFirst();
 }
 

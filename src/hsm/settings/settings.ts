@@ -51,11 +51,11 @@ function settingNamed(name: string): Setting {
 }
 
 /** Whether keys of the HSM may be made and seen through the resource manager. Inside a transaction, its own changes count. */
-export async function allowsKeysThroughManager(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<boolean> {
+export async function allowsKeysThroughManager(read: Reader, hsmId: string): Promise<boolean> {
   return (await wireSetting(read, hsmId, THROUGH_MANAGER)).value === 'true';
 }
 
-async function wireSetting(read: Pick<Reader, 'selectFrom'>, hsmId: string, { name, type, initial }: Setting) {
+async function wireSetting(read: Reader, hsmId: string, { name, type, initial }: Setting) {
   const row = await read.selectFrom('hsm_settings').select('value').where('hsm_id', '=', hsmId).where('name', '=', name).executeTakeFirst();
   return { name, type, value: row?.value ?? initial };
 }

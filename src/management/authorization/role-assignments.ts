@@ -147,13 +147,13 @@ async function refuseToOrphan(writer: Writer, subscriptionId: string, row: Assig
   if (owners.length < 2) throw lastOwner();
 }
 
-async function assignmentsIn(read: Pick<Reader, 'selectFrom'>, subscriptionId: string): Promise<readonly AssignmentRow[]> {
+async function assignmentsIn(read: Reader, subscriptionId: string): Promise<readonly AssignmentRow[]> {
   const rows = await read.selectFrom('arm_role_assignments').selectAll().orderBy('created_at').orderBy('id').execute();
   return rows.filter(({ scope }) => isWithin(scope, `/subscriptions/${subscriptionId}`));
 }
 
 /** An assignment is found at its own scope and nowhere else. */
-function assignmentAt(read: Pick<Reader, 'selectFrom'>, scope: string, id: string): Promise<AssignmentRow | undefined> {
+function assignmentAt(read: Reader, scope: string, id: string): Promise<AssignmentRow | undefined> {
   return read
     .selectFrom('arm_role_assignments')
     .selectAll()

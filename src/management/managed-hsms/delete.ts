@@ -78,7 +78,7 @@ export async function purge(writer: Writer, { hsms }: Pick<ManagementParts, 'hsm
 }
 
 async function deletedHsm(
-  read: Pick<Reader, 'selectFrom'>,
+  read: Reader,
   subscriptionId: string,
   { location, hsm }: { readonly location: string; readonly hsm: string },
 ): Promise<HsmRow> {

@@ -13,7 +13,7 @@ export type KeptIdentity = NonNullable<KeptSettings['identity']>;
 
 /** What the request says: undefined when nothing, so that what is there stays; null for none. */
 export async function checkedIdentity(
-  read: Pick<Reader, 'selectFrom'>,
+  read: Reader,
   { place, authorise }: Pick<ArmWrites, 'place' | 'authorise'>,
   { identity }: HsmRequest,
   before: KeptIdentity | undefined,
@@ -40,7 +40,7 @@ export function wireHsmIdentity(identity: KeptIdentity | undefined) {
 }
 
 /** For whoever acts as the HSM: the object id of its identity. */
-export async function identityOfHsm(read: Pick<Reader, 'selectFrom'>, hsmId: string): Promise<string | undefined> {
+export async function identityOfHsm(read: Reader, hsmId: string): Promise<string | undefined> {
   const row = await read.selectFrom('managed_hsms').select('settings_json').where('id', '=', hsmId).executeTakeFirst();
   const settings: KeptSettings | undefined = row === undefined ? undefined : JSON.parse(row.settings_json);
   return settings?.identity?.principalId;

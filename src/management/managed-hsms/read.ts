@@ -105,10 +105,7 @@ export const listPrivateLinkResources = operation(
 );
 
 /** The HSM of this name in this group, not deleted. */
-export async function liveHsm(
-  { read, place }: { readonly read: Pick<Reader, 'selectFrom'>; readonly place: Place },
-  name: string,
-): Promise<HsmRow> {
+export async function liveHsm({ read, place }: { readonly read: Reader; readonly place: Place }, name: string): Promise<HsmRow> {
   const row = await hsmNamed(read, name);
   const isThere = row?.deleted_at === null && row.subscription_id === place.subscriptionId && row.group_key === place.group.toLowerCase();
   if (row === undefined || !isThere) throw armResourceNotFound(`Microsoft.KeyVault/managedHSMs/${name}`, place.group);

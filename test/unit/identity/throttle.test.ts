@@ -205,6 +205,7 @@ async function nodesOf(t: TestContext, count: number): Promise<Nodes> {
   const clock = { now: () => now };
   const { selectFrom } = store.read;
   const read = {
+    getExecutor: store.read.getExecutor.bind(store.read),
     selectFrom: new Proxy(selectFrom, {
       apply(target, _self, words) {
         asked += 1;

@@ -14,8 +14,15 @@ import { databaseFile } from '../../../../src/store/embedded.ts';
 import { migrate } from '../../../../src/store/migrate.ts';
 import { openWriter } from '../../../../src/store/sqlite.ts';
 
+type Run = (read: ReturnType<typeof openWriter>['db']) => Promise<unknown>;
+
 /** How the database goes about what `run` asks it for, a line for each step. */
-async function plansOf(run: (read: ReturnType<typeof openWriter>['db']) => Promise<unknown>): Promise<readonly string[]> {
+async function plansOf(run: Run): Promise<readonly string[]> {
+  const { plan } = await askedBy(run);
+  return plan;
+}
+
+async function askedBy(run: Run): Promise<{ readonly texts: readonly string[]; readonly plan: readonly string[] }> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-plan-'));
   const connection = openWriter(databaseFile(folder));
   try {
@@ -29,17 +36,19 @@ async function plansOf(run: (read: ReturnType<typeof openWriter>['db']) => Promi
       transformResult: async ({ result }) => result,
     };
     await run(connection.db.withPlugin(listening));
-    const steps: string[] = [];
+    const texts: string[] = [];
+    const plan: string[] = [];
     for (const node of asked) {
       const query = connection.db.getExecutor().compileQuery(node, { queryId: 'plan' });
+      texts.push(query.sql);
       const text = sql.join(
         query.sql.split('?').map((part) => sql.raw(part)),
         sql`NULL`,
       );
       const { rows } = await sql<{ detail: string }>`explain query plan ${text}`.execute(connection.db);
-      steps.push(...rows.map(({ detail }) => detail));
+      plan.push(...rows.map(({ detail }) => detail));
     }
-    return steps;
+    return { texts, plan };
   } finally {
     connection.close();
     await rm(folder, { recursive: true });
@@ -71,6 +80,14 @@ test('a page of keys is found without reading the pages before it, or sorting', 
     plan.filter((step) => /SCAN [^S]|TEMP B-TREE/.test(step)),
     [],
   );
+});
+
+test('lists read nothing that opens a key', async () => {
+  for (const which of ['live', 'deleted'] as const) {
+    const { texts } = await askedBy((read) => latestVersions(read, hsm, which, page));
+    assert.equal(texts.length, 1);
+    assert.doesNotMatch(texts.join(), /sealed|material|\*/);
+  }
 });
 
 test('what a caller holds is found by the caller, however many hold something', async () => {

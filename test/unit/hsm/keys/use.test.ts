@@ -233,10 +233,11 @@ test('a key in use is not read from the store again until it changes, however ma
   const { parts } = estate;
   let reads = 0;
   const read: Reader = {
-    selectFrom: ((table: 'keys') => {
+    selectFrom: parts.read.selectFrom.bind(parts.read),
+    getExecutor: () => {
       reads += 1;
-      return parts.read.selectFrom(table);
-    }) as Reader['selectFrom'],
+      return parts.read.getExecutor();
+    },
   };
   const hsm = await activeHsm(parts, hsmId);
   assert.ok(hsm);
