@@ -52,7 +52,7 @@ export const openssl = {
   pkcs8ToDer:      lib.func('i2d_PKCS8_PRIV_KEY_INFO', 'int', [P, P]) as (info: Pointer, out: Cell | null) => number,
   pkcs8Free:       lib.func('PKCS8_PRIV_KEY_INFO_free', 'void', [P]) as (info: Pointer) => void,
 
-  keyPart:         lib.func('EVP_PKEY_get_params', 'int', [P, P]) as (key: Pointer, parameters: Bytes) => number,
+  keyParts:        lib.func('EVP_PKEY_get_params', 'int', [P, P]) as (key: Pointer, parameters: Bytes) => number,
   fromDataInit:    lib.func('EVP_PKEY_fromdata_init', 'int', [P]) as (context: Pointer) => number,
   fromData:        lib.func('EVP_PKEY_fromdata', 'int', [P, P, 'int', P]) as
                      (context: Pointer, out: Cell, selection: number, parameters: Bytes) => number,

@@ -69,12 +69,20 @@ export function keyFromParts(type: string, parts: readonly KeyPart[]): NativeKey
   }
 }
 
-/** A number of a key, private or not, big-endian in `width` bytes, which the caller zeroes. */
-export function numberOf(key: NativeKey, name: string, width: number): Buffer {
-  const bytes = Buffer.alloc(width);
-  if (openssl.keyPart(key.pointer, parameters([{ name, form: 'number', bytes }])) === 1) return bytes.reverse();
-  bytes.fill(0);
-  throw refused('EVP_PKEY_get_params');
+/**
+ * Numbers of a key, private or not, each big-endian in `width` bytes, which the caller zeroes. Asked for together, because OpenSSL works the coordinates of an EC
+ * key out anew with every call.
+ */
+export function numbersOf<Name extends string>(key: NativeKey, names: readonly Name[], width: number): Readonly<Record<Name, Buffer>> {
+  const parts = names.map((name) => ({ name, form: 'number', bytes: Buffer.alloc(width) }) as const);
+  const isThere = openssl.keyParts(key.pointer, parameters(parts)) === 1;
+  for (const { bytes } of parts) {
+    if (isThere) bytes.reverse();
+    else bytes.fill(0);
+  }
+  if (!isThere) throw refused('EVP_PKEY_get_params');
+  // One for each name, as was asked.
+  return Object.fromEntries(parts.map(({ name, bytes }) => [name, bytes])) as Record<Name, Buffer>;
 }
 
 /** An array of OSSL_PARAM that points at these parts, which have to outlive its use. */
@@ -107,17 +115,12 @@ export function rsaPublicNumbers(key: NativeKey): { n: Buffer; e: Buffer } {
   return { n: publicNumber(key, 'n'), e: publicNumber(key, 'e') };
 }
 
-/** The public point, each coordinate of `width` bytes. */
-export function ecPublicPoint(key: NativeKey, width: number): { x: Buffer; y: Buffer } {
-  return { x: publicNumber(key, 'qx', width), y: publicNumber(key, 'qy', width) };
-}
-
-function publicNumber(key: NativeKey, name: 'n' | 'e' | 'qx' | 'qy', width?: number): Buffer {
+function publicNumber(key: NativeKey, name: 'n' | 'e'): Buffer {
   const found = cell(0n);
   must(openssl.keyBigNumber(key.pointer, name, found), 'EVP_PKEY_get_bn_param');
   const number = read(found);
   try {
-    const out = Buffer.alloc(width ?? Math.ceil(openssl.bnBits(number) / 8));
+    const out = Buffer.alloc(Math.ceil(openssl.bnBits(number) / 8));
     if (openssl.bnToBytes(number, out, out.length) !== out.length) throw refused('BN_bn2binpad');
     return out;
   } finally {

@@ -5,7 +5,7 @@ import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { toBase64url } from '../core/encoding.ts';
 import type { NativeKey } from './libcrypto.ts';
 import { isMlDsaOf, makeMlDsa } from './ml-dsa.ts';
-import { ecPublicPoint, generateEc, generateRsa, rsaPublicNumbers } from './native-keys.ts';
+import { generateEc, generateRsa, numbersOf, rsaPublicNumbers } from './native-keys.ts';
 import { curveBytes, readPrivateKey, writePrivateKey } from './private-key.ts';
 import type { Curve, KeyMaterial, KeySpec } from './types.ts';
 
@@ -51,9 +51,9 @@ export function describeRsa(key: NativeKey): AsymmetricMaterial {
 }
 
 /** The caller knows the curve: it asked for it, or has it in the row. */
-export function describeEc(key: NativeKey, curve: Curve): AsymmetricMaterial {
-  const { x, y } = ecPublicPoint(key, curveBytes[curve]);
-  return { kty: 'EC-HSM', crv: curve, x: toBase64url(x), y: toBase64url(y) };
+export function describeEc(key: NativeKey, curve: Curve): Extract<KeyMaterial, { kty: 'EC-HSM' }> {
+  const { qx, qy } = numbersOf(key, ['qx', 'qy'], curveBytes[curve]);
+  return { kty: 'EC-HSM', crv: curve, x: toBase64url(qx), y: toBase64url(qy) };
 }
 
 function bitLength(number: Buffer): number {
@@ -86,8 +86,8 @@ function isDescribed(key: NativeKey, material: Exclude<KeyMaterial, { kty: 'oct-
     return toBase64url(n) === material.n && toBase64url(e) === material.e && bitLength(n) === material.size;
   }
   if (material.kty === 'AKP-HSM') return isMlDsaOf(key, material);
-  const { x, y } = ecPublicPoint(key, curveBytes[material.crv]);
-  return toBase64url(x) === material.x && toBase64url(y) === material.y;
+  const { x, y } = describeEc(key, material.crv);
+  return x === material.x && y === material.y;
 }
 
 function isNotDescribed(): Error {

@@ -3,7 +3,7 @@
 
 import { INTEGER, OCTET_STRING, SEQUENCE } from '../core/der.ts';
 import type { NativeKey } from './libcrypto.ts';
-import { curvePart, type KeyPart, keyFromParts, numberOf, readAnyPrivateKey } from './native-keys.ts';
+import { curvePart, type KeyPart, keyFromParts, numbersOf, readAnyPrivateKey } from './native-keys.ts';
 import type { Curve, MlDsaSet } from './types.ts';
 
 type Kind = 'RSA' | Curve | MlDsaSet;
@@ -30,6 +30,8 @@ const ALGORITHMS: Readonly<Record<Kind, Buffer>> = {
 
 /** Numbers of RSAPrivateKey behind its version, in order (RFC 8017 appendix A.1.2), by OpenSSL's names (EVP_PKEY-RSA(7)). */
 const RSA_NUMBERS = ['n', 'e', 'd', 'rsa-factor1', 'rsa-factor2', 'rsa-exponent1', 'rsa-exponent2', 'rsa-coefficient1'] as const;
+/** By OpenSSL's names (EVP_PKEY-EC(7)). */
+const EC_NUMBERS = ['qx', 'qy', 'priv'] as const;
 
 /**
  * The native key of a private key in DER; undefined when it is none. The caller zeroes `der`. Any other writing of a key than ours (SEC 1, PKCS#1, an EC key
@@ -49,27 +51,14 @@ export function readOurWriting(der: Uint8Array): NativeKey | undefined {
 
 /** The RSA or EC key as PKCS#8 DER with its public half, in a buffer that the caller zeroes. The caller knows the curve: it asked for it, or has it in the row. */
 export function writePrivateKey(key: NativeKey, kind: 'RSA' | Curve): Buffer {
-  const numbers: Buffer[] = [];
-  const number = (name: string, width: number): Buffer => {
-    const bytes = numberOf(key, name, width);
-    numbers.push(bytes);
-    return bytes;
-  };
-  const out = new BackwardDer(kind === 'RSA' ? 8 * (key.size + 8) + 64 : 4 * curveBytes[kind] + 64);
+  const isRsa = kind === 'RSA';
+  const out = new BackwardDer(isRsa ? 8 * (key.size + 8) + 64 : 4 * curveBytes[kind] + 64);
+  const numbers = isRsa ? numbersOf(key, RSA_NUMBERS, key.size) : numbersOf(key, EC_NUMBERS, curveBytes[kind]);
   try {
     const text = out.end;
-    if (kind === 'RSA') for (const name of RSA_NUMBERS.toReversed()) out.integer(number(name, key.size));
-    else {
-      const width = curveBytes[kind];
-      const point = out.end;
-      out.put(number('qy', width), number('qx', width), Buffer.of(0, UNCOMPRESSED));
-      out.close(BIT_STRING, point);
-      out.close(PUBLIC_POINT, point);
-      const scalar = out.end;
-      out.put(number('priv', width));
-      out.close(OCTET_STRING, scalar);
-    }
-    out.integer(Buffer.of(kind === 'RSA' ? 0 : 1));
+    if ('priv' in numbers) putEcNumbers(out, numbers);
+    else for (const name of RSA_NUMBERS.toReversed()) out.integer(numbers[name]);
+    out.integer(Buffer.of(isRsa ? 0 : 1));
     out.close(SEQUENCE, text);
     out.close(OCTET_STRING, text);
     out.put(ALGORITHMS[kind]);
@@ -80,8 +69,19 @@ export function writePrivateKey(key: NativeKey, kind: 'RSA' | Curve): Buffer {
     out.bytes.fill(0);
     throw failure;
   } finally {
-    for (const bytes of numbers) bytes.fill(0);
+    for (const bytes of Object.values(numbers)) bytes.fill(0);
   }
+}
+
+/** ECPrivateKey behind its version, without the curve (RFC 5915 section 3). */
+function putEcNumbers(out: BackwardDer, { qx, qy, priv }: Readonly<Record<(typeof EC_NUMBERS)[number], Buffer>>): void {
+  const point = out.end;
+  out.put(qy, qx, Buffer.of(0, UNCOMPRESSED));
+  out.close(BIT_STRING, point);
+  out.close(PUBLIC_POINT, point);
+  const scalar = out.end;
+  out.put(priv);
+  out.close(OCTET_STRING, scalar);
 }
 
 /** From the head of PrivateKeyInfo: SEQUENCE { INTEGER 0 or 1, AlgorithmIdentifier, … }, which must fill the bytes exactly. undefined: no key, or of another kind. */

@@ -5,7 +5,7 @@ import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { Failure } from '../../src/core/failure.ts';
 import { KeyFileError, openKeyFile } from '../../src/core/key-file.ts';
 import type { NativeKey } from '../../src/crypto/libcrypto.ts';
-import { numberOf, readAnyPrivateKey } from '../../src/crypto/native-keys.ts';
+import { numbersOf, readAnyPrivateKey } from '../../src/crypto/native-keys.ts';
 import { readPkcs8 } from '../../src/crypto/pkcs8.ts';
 import { readPrivateJwk } from '../../src/crypto/private-jwk.ts';
 import { isCurve, pkcs8Kind, readOurWriting } from '../../src/crypto/private-key.ts';
@@ -91,7 +91,7 @@ function asOpensslReads(der: Buffer): string {
 /** In hexadecimal; a number that is longer than any of a key is no number of one. */
 function numberIn(key: NativeKey, name: string): string {
   try {
-    return numberOf(key, name, 600).toString('hex');
+    return numbersOf(key, [name], 600)[name]?.toString('hex') ?? 'none';
   } catch {
     return 'none';
   }
