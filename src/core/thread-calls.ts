@@ -28,11 +28,13 @@ interface Question {
 interface Answer {
   readonly kind: 'answer';
   readonly id: number;
-  readonly outcome:
-    | { readonly is: 'value'; readonly value: unknown }
-    | { readonly is: 'failure'; readonly failure: FailureData }
-    | { readonly is: 'error'; readonly message: string };
+  readonly outcome: Outcome;
 }
+
+type Outcome =
+  | { readonly is: 'value'; readonly value: unknown }
+  | { readonly is: 'failure'; readonly failure: FailureData }
+  | { readonly is: 'error'; readonly message: string };
 
 interface Waiting {
   resolve(value: unknown): void;
@@ -46,7 +48,12 @@ export function peer(channel: Channel, answers: Answers): Peer {
 
   async function answer({ id, name, argument }: Question): Promise<void> {
     const outcome = await outcomeOf(answers, name, argument);
-    channel.postMessage({ kind: 'answer', id, outcome } satisfies Answer);
+    try {
+      channel.postMessage({ kind: 'answer', id, outcome } satisfies Answer);
+    } catch (error) {
+      // It cannot be cloned; whoever waits is told.
+      channel.postMessage({ kind: 'answer', id, outcome: errorOf(error) } satisfies Answer);
+    }
   }
 
   function settle({ id, outcome }: Answer): void {
@@ -79,15 +86,19 @@ export function peer(channel: Channel, answers: Answers): Peer {
   };
 }
 
-async function outcomeOf(answers: Answers, name: string, argument: unknown): Promise<Answer['outcome']> {
-  const known = answers[name];
+async function outcomeOf(answers: Answers, name: string, argument: unknown): Promise<Outcome> {
+  const known = Object.hasOwn(answers, name) ? answers[name] : undefined;
   if (known === undefined) return { is: 'error', message: `nobody answers '${name}' here` };
   try {
     return { is: 'value', value: await known(argument as never) };
   } catch (error) {
     if (error instanceof Failure) return { is: 'failure', failure: withoutCause(error) };
-    return { is: 'error', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    return errorOf(error);
   }
+}
+
+function errorOf(error: unknown): Outcome {
+  return { is: 'error', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
 }
 
 /** A cause may be anything, and anything may refuse to be cloned; its words are enough for the log. */
