@@ -1,5 +1,6 @@
-// `npm run bench:soak -- [--minutes 60] [--cores 0,1]`: mixed load at 80 % of what these cores can do, and whether memory, handles or latency grow meanwhile. What
-// they can do is measured first, with the same load as fast as it goes. The service has a worker for each of the cores; where the load itself runs is the caller's affair (taskset).
+// `npm run bench:soak -- [--minutes 60] [--cores 0,1] [--rate N]`: mixed load at 80 % of what these cores can do, and whether memory, handles or latency grow
+// meanwhile. What they can do is measured first, with the same load as fast as it goes; on a machine whose neighbours make that a matter of luck, `--rate` says how
+// many operations a second it is to be. The service has a worker for each of the cores; where the load itself runs is the caller's affair (taskset).
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
@@ -9,7 +10,9 @@ import { tokenFor } from '../test/clients/plain.ts';
 import { digits } from './figures.ts';
 import { activatedHsm, HSM, startService } from './service.ts';
 
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '60' }, cores: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { minutes: { type: 'string', default: '60' }, cores: { type: 'string' }, rate: { type: 'string' } },
+});
 const MINUTES = Number(values.minutes);
 const CORES = values.cores?.split(',').map(Number) ?? cpus().map((_, core) => core);
 const SHARE = 0.8;
@@ -102,7 +105,7 @@ function megabytes(): number {
 
 await capacity();
 const most = await capacity();
-const rate = most * SHARE;
+const rate = values.rate === undefined ? most * SHARE : Number(values.rate);
 console.log(`${digits(most)} operations a second as fast as it goes, client included; ${digits(rate)} for ${MINUTES} minutes\n`);
 console.log('| until | operations | p50 ms | p99 ms | memory MB | handles |\n|---|---|---|---|---|---|');
 for (let part = 1; part <= PARTS; part += 1) {
