@@ -44,6 +44,10 @@ export async function startService(options: StartOptions): Promise<Started> {
   const began = performance.now();
   const env = { ...process.env, ...environment };
   const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  // A measurement that breaks off leaves no service behind.
+  const end = (): boolean => child.kill();
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
   for await (const line of createInterface({ input: child.stdout })) {
     if (!line.startsWith('ready ')) continue;
     const readyAfter = performance.now() - began;
