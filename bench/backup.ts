@@ -14,11 +14,12 @@ import type { Plain } from '../test/clients/plain.ts';
 import { activatedFor } from '../test/clients/ready.ts';
 import { table } from './figures.ts';
 import { fill } from './fill.ts';
+import { numberOf } from './options.ts';
 import { memory } from './processor.ts';
 import { HSM, type Started, startService } from './service.ts';
 
 const { values } = parseArgs({ options: { keys: { type: 'string', default: '100000' }, print: { type: 'boolean', default: false } } });
-const KEYS = Number(values.keys);
+const KEYS = numberOf(values, 'keys');
 const root = resolve(import.meta.dirname, '..');
 const page = join(root, 'docs/recovery.md');
 const cores = cpus().map((_, core) => core);

@@ -13,6 +13,7 @@ import { cannot, clusterRounds, FAULTS, type Fault, isGood, type Report, type Ro
 import { callsOf, type History } from '../test/cluster-subjects.ts';
 import { type Random, randomFrom, SEED } from '../test/fuzz/random.ts';
 import { CACHE } from '../test/tools.ts';
+import { numberOf } from './options.ts';
 
 const { values } = parseArgs({
   options: {
@@ -30,13 +31,13 @@ const named = values.fault === undefined ? names : names.filter((name) => name.i
 if (named.length === 0) throw new Error(`--fault: a part of one of: ${names.join('; ')}`);
 const wanted = named.filter((name) => cannot(name) === false);
 for (const name of named) if (cannot(name) !== false) process.stderr.write(`left out, ${name}: ${cannot(name)}\n`);
-const seed = Number(values.seed);
+const seed = numberOf(values, 'seed');
 const random = randomFrom(seed);
-const faults = mixed(Number(values.rounds), random);
+const faults = mixed(numberOf(values, 'rounds'), random);
 const root = join(import.meta.dirname, '..');
 /** Of what is measured: it may be another one when this ends. */
 const revision = execFileSync('git', ['describe', '--always', '--dirty'], { cwd: root, encoding: 'utf8' }).trim();
-const ends = performance.now() + Number(values.minutes) * 60_000;
+const ends = performance.now() + numberOf(values, 'minutes') * 60_000;
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const stopped = new Promise<void>((stop) => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop());

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { digits, figure, ranged, table } from './figures.ts';
 import { hit, type Request } from './load.ts';
 import { OPERATIONS } from './operations-table.ts';
+import { numberOf } from './options.ts';
 import { interleaved } from './section.ts';
 import { activatedHsm, type Started, startService } from './service.ts';
 import { prepareUses } from './uses.ts';
@@ -27,7 +28,7 @@ const { values, positionals } = parseArgs({
 const [old, recent] = positionals;
 if (old === undefined) throw new Error('usage: npm run bench:compare -- OLD [NEW] [--only TEXT] [--rounds N] [--seconds N]');
 
-const core = Number(values.core);
+const core = numberOf(values, 'core');
 const connections = 16;
 const say = (line: string): boolean => process.stderr.write(`${line}\n`);
 const folder = mkdtempSync(join(tmpdir(), 'strongroom-compare-'));
@@ -49,11 +50,11 @@ try {
     const send = (request: Request, seconds: number) => hit(request, { pid: service.pid, seconds, connections, cores: [core] });
     for (const [operation, request] of requests) {
       say(`warming up ${name}: ${operation}`);
-      await send(request, Number(values.warm));
-      measurements.push([`${name} ${operation}`, async () => (await send(request, Number(values.seconds))).processor]);
+      await send(request, numberOf(values, 'warm'));
+      measurements.push([`${name} ${operation}`, async () => (await send(request, numberOf(values, 'seconds'))).processor]);
     }
   }
-  const figures = await interleaved(Number(values.rounds), inTurn(measurements), say);
+  const figures = await interleaved(numberOf(values, 'rounds'), inTurn(measurements), say);
   const operations = [...figures.keys()].filter((name) => name.startsWith('old ')).map((name) => name.slice('old '.length));
   const rows = operations.map((operation) => {
     const [before, after] = [figure(figures.get(`old ${operation}`) ?? []), figure(figures.get(`new ${operation}`) ?? [])];

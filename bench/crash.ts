@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { crashRounds } from '../test/crash-rounds.ts';
 import { randomFrom, SEED } from '../test/fuzz/random.ts';
 import { KILLS, openYard } from '../test/kills.ts';
+import { numberOf } from './options.ts';
 
 const { values } = parseArgs({
   options: {
@@ -16,8 +17,8 @@ const { values } = parseArgs({
 const A_LIFE = 100;
 const began = performance.now();
 const say = (line: string): boolean => process.stderr.write(`${line}\n`);
-const rounds = Number(values.rounds);
-const seed = Number(values.seed);
+const rounds = numberOf(values, 'rounds');
+const seed = numberOf(values, 'seed');
 const found = values.during === undefined ? await underLoad() : await during(values.during);
 const minutes = ((performance.now() - began) / 60_000).toFixed(1);
 console.log(`${rounds} kills in ${minutes} minutes, seed ${seed}: ${found}`);

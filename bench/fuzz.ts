@@ -6,6 +6,7 @@ import { runInNewContext } from 'node:vm';
 import { hunt } from '../test/fuzz/hunt.ts';
 import { PARSERS } from '../test/fuzz/parsers.ts';
 import { SEED } from '../test/fuzz/random.ts';
+import { numberOf } from './options.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -18,7 +19,7 @@ const { values, positionals } = parseArgs({
 const stranger = positionals.find((wanted) => !PARSERS.some(({ name }) => name === wanted));
 if (stranger !== undefined) throw new Error(`there is no parser '${stranger}': one of ${PARSERS.map(({ name }) => name).join(' ')}`);
 const targets = PARSERS.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
-const during = (Number(values.minutes) * 60_000) / targets.length;
+const during = (numberOf(values, 'minutes') * 60_000) / targets.length;
 /** More megabytes than this after a target, when all that it was given has been let go, are kept by something. */
 const GROWTH = 64;
 setFlagsFromString('--expose-gc');
@@ -36,7 +37,7 @@ async function megabytes(): Promise<number> {
 
 for (const target of targets) {
   const before = await megabytes();
-  const { tried, ways, kept } = await hunt(target, { seed: Number(values.seed), during, save: values.save });
+  const { tried, ways, kept } = await hunt(target, { seed: numberOf(values, 'seed'), during, save: values.save });
   const grown = (await megabytes()) - before;
   if (grown > GROWTH) throw new Error(`${target.name} with seed ${values.seed}: memory grew by ${grown.toFixed(0)} MB`);
   console.log(`${target.name}: ${tried} inputs, ${ways} ways to behave, ${kept} kept, ${grown.toFixed(0)} MB more, nothing found`);

@@ -5,7 +5,7 @@ import { cpSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isAllowed } from '../src/hsm/access/decide.ts';
+import { accessOf } from '../src/hsm/access/decide.ts';
 import { signIn } from '../test/clients/plain.ts';
 import { activatedFor, must } from '../test/clients/ready.ts';
 import { digits, type Figure, figure, ranged, table } from './figures.ts';
@@ -148,13 +148,13 @@ function written(of: (variant: string) => Figure): string {
 }
 
 function decisionAlone(count: number): number {
-  const allowed = { dataActions: new Set(['keys/sign/action'] as const), notDataActions: new Set<never>() };
+  const actions = new Set(['keys/sign/action'] as const);
   const grants = Array.from({ length: count }, (_, index) => ({
-    ...allowed,
-    principalId: 'caller',
-    scope: index === count - 1 ? '/' : `/keys/other-${index}`,
+    actions,
+    scope: `/keys/${index === count - 1 ? 'mine' : `other-${index}`}`,
   }));
-  const ask = (): boolean => isAllowed(grants, ['caller'], 'keys/sign/action', '/keys/mine');
+  const access = accessOf(grants);
+  const ask = (): boolean => access.allows('keys/sign/action', '/keys/mine');
   for (let i = 0; i < 20_000; i += 1) ask();
   const began = performance.now();
   for (let i = 0; i < 100_000; i += 1) ask();

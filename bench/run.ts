@@ -11,6 +11,7 @@ import { azureTable } from './azure-table.ts';
 import { growth } from './growth.ts';
 import { nodes } from './nodes.ts';
 import { operations } from './operations.ts';
+import { numberOf } from './options.ts';
 import { peers } from './peers.ts';
 import { price } from './price.ts';
 import { scaling } from './scaling.ts';
@@ -54,10 +55,10 @@ if (values.help) {
 
 async function measure(sections: readonly Section[]): Promise<void> {
   const settings: Settings = {
-    rounds: Number(values.rounds),
-    seconds: Number(values.seconds),
-    warm: Number(values.warm),
-    keys: Number(values.keys),
+    rounds: numberOf(values, 'rounds'),
+    seconds: numberOf(values, 'seconds'),
+    warm: numberOf(values, 'warm'),
+    keys: numberOf(values, 'keys'),
     cores: cpus().map((_, core) => core),
     say: (line) => process.stderr.write(`${line}\n`),
   };

@@ -8,12 +8,14 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { tokenFor } from '../test/clients/plain.ts';
 import { digits } from './figures.ts';
+import { numberOf } from './options.ts';
 import { activatedHsm, HSM, startService } from './service.ts';
 
 const { values } = parseArgs({
   options: { minutes: { type: 'string', default: '60' }, cores: { type: 'string' }, rate: { type: 'string' } },
 });
-const MINUTES = Number(values.minutes);
+const MINUTES = numberOf(values, 'minutes');
+const RATE = values.rate === undefined ? undefined : numberOf({ rate: values.rate }, 'rate');
 const CORES = values.cores?.split(',').map(Number) ?? cpus().map((_, core) => core);
 const SHARE = 0.8;
 const ABREAST = 32;
@@ -105,7 +107,7 @@ function megabytes(): number {
 
 await capacity();
 const most = await capacity();
-const rate = values.rate === undefined ? most * SHARE : Number(values.rate);
+const rate = RATE ?? most * SHARE;
 console.log(`${digits(most)} operations a second as fast as it goes, client included; ${digits(rate)} for ${MINUTES} minutes\n`);
 console.log('| until | operations | p50 ms | p99 ms | memory MB | handles |\n|---|---|---|---|---|---|');
 for (let part = 1; part <= PARTS; part += 1) {

@@ -9,10 +9,11 @@ import type { ConnectionFile } from '../src/connection-file.ts';
 import { signIn } from '../test/clients/plain.ts';
 import { bare, heard, opened, statuses } from '../test/sockets.ts';
 import { digits } from './figures.ts';
+import { numberOf } from './options.ts';
 import { startService } from './service.ts';
 
 const { values } = parseArgs({ options: { connections: { type: 'string', default: '10000' }, waves: { type: 'string', default: '3' } } });
-const wanted = Number(values.connections);
+const wanted = numberOf(values, 'connections');
 const AT_ONCE = 50;
 const SLOW = 100;
 
@@ -35,7 +36,7 @@ async function answeredIn(): Promise<number> {
 await answeredIn();
 console.log('| | connections made | open when the last came | memory MB | descriptors | two sign-ins ms |\n|---|---|---|---|---|---|');
 console.log(`| before | | | ${digits(resident())} | ${descriptors()} | ${digits(await answeredIn())} |`);
-for (let wave = 1; wave <= Number(values.waves); wave += 1)
+for (let wave = 1; wave <= numberOf(values, 'waves'); wave += 1)
   for (const [kind, open] of [
     ['with a handshake', opened],
     ['without', bare],

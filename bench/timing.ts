@@ -9,6 +9,7 @@ import { tokenFor } from '../test/clients/plain.ts';
 import { must } from '../test/clients/ready.ts';
 import { algorithm, openSafe } from '../test/unit/crypto/safe.ts';
 import { CASES, type Case, KEYS, type Sent } from './failures.ts';
+import { numberOf } from './options.ts';
 import { activatedHsm, HSM, startService } from './service.ts';
 import { KEPT, kept, mannWhitney, shuffled, welch } from './statistics.ts';
 
@@ -16,7 +17,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { samples: { type: 'string', default: '20000' }, over: { type: 'string' } },
 });
-const samples = Number(values.samples);
+const samples = numberOf(values, 'samples');
 const DIFFERENCE = 4.5;
 
 interface Place {

@@ -9,7 +9,7 @@ import type { Failure } from '../core/failure.ts';
 import { type Knock, type Room, serveRows, type Visit } from '../core/route.ts';
 import type { Store } from '../store/store.ts';
 import { ACTION_PREFIX } from './access/actions.ts';
-import { type Grant, isAllowed } from './access/decide.ts';
+import { type Access, accessOf } from './access/decide.ts';
 import { loadGrants, openAccessCache } from './access/grants.ts';
 import { openKeyCache } from './keys/cache.ts';
 import { operationName } from './operation-names.ts';
@@ -82,8 +82,7 @@ export function hsmRoom(parts: HsmRoomParts): Room {
 
   async function authorised(hsm: Hsm, row: Asked, { caller, path }: Visit): Promise<SignedIn> {
     if (caller.kind === 'anonymous') throw refusal(row, path);
-    const principals = principalsOf(caller);
-    if (!mayPass(await access.grantsOf(hsm.id, principals), principals, row, path)) throw refusal(row, path);
+    if (!mayPass(await access.accessOf(hsm.id, principalsOf(caller)), row, path)) throw refusal(row, path);
     return caller;
   }
 
@@ -92,8 +91,7 @@ export function hsmRoom(parts: HsmRoomParts): Room {
     return (job) =>
       write(async (writer) => {
         if (hsm.state === 'active') await proveActive(writer, hsm);
-        const principals = principalsOf(caller);
-        if (!mayPass(await loadGrants(writer, hsm.id, principals), principals, row, path)) throw refusal(row, path);
+        if (!mayPass(accessOf(await loadGrants(writer, hsm.id, principalsOf(caller))), row, path)) throw refusal(row, path);
         return job(writer);
       });
   }
@@ -128,8 +126,8 @@ function refuseFrom(address: string, hsm: Hsm | undefined): void {
   if (hsm?.admits(address) === false) throw clientNotAuthorized(address);
 }
 
-function mayPass(grants: readonly Grant[], principals: readonly string[], { action, path }: Asked, named: Visit['path']): boolean {
-  return action === 'signed in' || isAllowed(grants, principals, action, scopeOf(path, named));
+function mayPass(access: Access, { action, path }: Asked, named: Visit['path']): boolean {
+  return action === 'signed in' || access.allows(action, scopeOf(path, named));
 }
 
 function refusal({ action, path }: Asked, named: Visit['path']): Failure {

@@ -2,13 +2,13 @@
 // It decides nothing; it asks the one decision, and shows what that saw.
 
 import * as v from 'valibot';
-import { principalsOf, type SignedIn } from '../../core/caller.ts';
+import { principalsOf } from '../../core/caller.ts';
 import { accessDenied, badParameter } from '../../core/errors-keyvault.ts';
 import { operation } from '../../core/route.ts';
 import type { ActiveReads } from '../world.ts';
 import { ACTION_PREFIX, DATA_ACTIONS, type DataAction, dataActionNamed } from './actions.ts';
 import { AUDITOR, actionsOf, BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
-import { covers, isAllowed } from './decide.ts';
+import { accessOf, covers } from './decide.ts';
 import { type HeldGrant, loadGrants } from './grants.ts';
 import { isGuid } from './shapes.ts';
 
@@ -30,10 +30,11 @@ export const explainAccess = operation(
     const principalId = query.principalId?.toLowerCase() ?? caller.objectId;
     const isOwn = principalId === caller.objectId;
     if (!isGuid(principalId)) throw badParameter('principalId is the object id of a user, group or service principal: a GUID.');
-    if (!isOwn && !mayAskAboutOthers(own, caller, scope)) throw accessDenied('roleAssignments/read/action', scope);
+    if (!isOwn && !mayAskAboutOthers(own, scope)) throw accessDenied('roleAssignments/read/action', scope);
     const principals = isOwn ? principalsOf(caller) : [principalId, ...(await groupsOf(principalId))];
     const grants = isOwn ? own : await loadGrants(read, hsm.id, principals);
-    const allows = (wanted: DataAction): boolean => isAllowed(grants, principals, wanted, scope);
+    const access = accessOf(grants);
+    const allows = (wanted: DataAction): boolean => access.allows(wanted, scope);
     return {
       holds: grants.map((grant) => wireGrant(grant, action, scope)),
       may: DATA_ACTIONS.filter(allows).map((allowed) => ACTION_PREFIX + allowed),
@@ -47,9 +48,9 @@ export const explainAccess = operation(
 );
 
 /** Whoever may change role assignments there, and auditors; others could find out who is in which group. */
-function mayAskAboutOthers(grants: readonly HeldGrant[], caller: SignedIn, scope: string): boolean {
+function mayAskAboutOthers(grants: readonly HeldGrant[], scope: string): boolean {
   const isAuditor = grants.some(({ role, scope: granted }) => role.name === AUDITOR && covers(granted, scope.toLowerCase()));
-  return isAuditor || isAllowed(grants, principalsOf(caller), 'roleAssignments/write/action', scope);
+  return isAuditor || accessOf(grants).allows('roleAssignments/write/action', scope);
 }
 
 function wireGrant({ assignment, principalId, role, scope }: HeldGrant, action: DataAction | undefined, wanted: string) {

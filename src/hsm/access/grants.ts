@@ -1,4 +1,4 @@
-// What a caller holds in an HSM, read from the store once and kept until a commit touches the access to it. Every thread has its own copy.
+// What a caller may do in an HSM, read from the store and added up once, and kept until a commit touches the access to it. Every thread has its own copy.
 
 import { CoherentCache, type Versions } from '../../core/coherence.ts';
 import { prepared } from '../../store/prepared.ts';
@@ -6,7 +6,7 @@ import type { Tables } from '../../store/schema.ts';
 import type { Reader } from '../../store/store.ts';
 import type { DataAction } from './actions.ts';
 import { actionsOf, BUILT_IN_ROLES, type RoleDefinition } from './built-in-roles.ts';
-import type { Grant } from './decide.ts';
+import { type Access, accessOf, allowedBy, type Grant } from './decide.ts';
 
 const CALLERS = 1000;
 
@@ -16,16 +16,16 @@ export function accessTag(hsmId: string): string {
 }
 
 export interface AccessCache {
-  /** Every grant to any of these principals. */
-  grantsOf(hsmId: string, principals: readonly string[]): Promise<readonly Grant[]>;
+  /** What these principals may do, all of them together. */
+  accessOf(hsmId: string, principals: readonly string[]): Promise<Access>;
 }
 
 /** Kept for each caller: a commit that changes somebody's access has each who calls next read their own again, and not those of all. */
 export function openAccessCache(read: Reader, versions: Versions): AccessCache {
-  const cache = new CoherentCache<readonly Grant[]>(versions, { max: CALLERS });
+  const cache = new CoherentCache<Access>(versions, { max: CALLERS });
   return {
-    grantsOf: (hsmId, principals) =>
-      cache.get(`${hsmId} ${principals.join(' ')}`, accessTag(hsmId), () => loadGrants(read, hsmId, principals)),
+    accessOf: (hsmId, principals) =>
+      cache.get(`${hsmId} ${principals.join(' ')}`, accessTag(hsmId), async () => accessOf(await loadGrants(read, hsmId, principals))),
   };
 }
 
@@ -33,6 +33,7 @@ export function openAccessCache(read: Reader, versions: Versions): AccessCache {
 export interface HeldGrant extends Grant {
   /** The assignment's GUID. */
   readonly assignment: string;
+  readonly principalId: string;
   readonly role: RoleDefinition;
 }
 
@@ -60,11 +61,11 @@ async function grantsBy(read: Reader, hsmId: string, rows: readonly AssignmentRo
   });
 }
 
-type HeldRole = Pick<HeldGrant, 'role' | 'dataActions' | 'notDataActions'>;
+type HeldRole = Pick<HeldGrant, 'role' | 'actions'>;
 
-/** The sets of a role are made once, however many hold it. */
+/** The set of a role is made once, however many hold it. */
 function held(role: RoleDefinition): readonly [string, HeldRole] {
-  return [role.name, { role, dataActions: new Set(actionsOf(role)), notDataActions: new Set(role.notDataActions) }];
+  return [role.name, { role, actions: allowedBy(actionsOf(role), role.notDataActions) }];
 }
 
 const BUILT_IN: ReadonlyMap<string, HeldRole> = new Map(BUILT_IN_ROLES.map(held));
