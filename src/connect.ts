@@ -237,19 +237,21 @@ final class Strongroom {
 }`;
 }
 
-const NOT_RUN = 'Written from the documentation of that client; the test suite does not run it.';
-
+/** azurerm refuses an HSM whose address has a port. */
 function terraform(connection: ConnectionFile): string {
   const { servicePrincipal } = connection;
-  const variables = exports(`Terraform's azurerm provider. ${NOT_RUN}`, {
-    ARM_METADATA_HOSTNAME: new URL(connection.resourceManager).host,
+  const { host, port } = new URL(connection.resourceManager);
+  const moved =
+    port === '' ? '' : `# It makes HSMs anywhere, but what is in them (keys, roles) on port 443 alone: ./strongroom start --port 443\n`;
+  const variables = exports("Terraform's azurerm provider, as examples/terraform uses it.", {
+    ARM_METADATA_HOSTNAME: host,
     ARM_TENANT_ID: connection.tenantId,
     ARM_SUBSCRIPTION_ID: connection.subscriptionId,
     ARM_CLIENT_ID: servicePrincipal.clientId,
     ARM_CLIENT_SECRET: servicePrincipal.clientSecret,
     SSL_CERT_FILE: connection.caBundleFile,
   });
-  return `${variables}
+  return `${moved}${variables}
 # and in the configuration: provider "azurerm" { resource_provider_registrations = "none"  features {} }`;
 }
 
@@ -260,7 +262,7 @@ function powershell(connection: ConnectionFile): string {
   return `
 # Az PowerShell, resource manager only: it takes the host names of HSMs from a fixed list of clouds, so its key, role and
 # security-domain cmdlets cannot be pointed here. For those use ours, with the same names: ./strongroom shell
-# ${NOT_RUN}
+# Written from the documentation of that client; the test suite does not run it.
 $env:SSL_CERT_FILE = ${psQuote(connection.caBundleFile)}
 Add-AzEnvironment -Name Strongroom -ARMEndpoint ${psQuote(connection.resourceManager)}
 $credential = New-Object PSCredential ${psQuote(servicePrincipal.clientId)}, ${secret}

@@ -89,6 +89,7 @@ function endpointsOf({ urls, tenant }: IdentityReads, origin: string): string[] 
   const segments: readonly Tenant['segment'][] = [tenant.id, tenant.domain, 'common', 'organizations'];
   const paths = segments.flatMap((segment) => [
     `/${segment}/oauth2/v2.0/token`,
+    `/adfs/${segment}/oauth2/v2.0/token`,
     `/${segment}/oauth2/token`,
     `/${segment}/v2.0`,
     `/${segment}/`,

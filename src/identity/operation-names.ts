@@ -26,5 +26,5 @@ export function operationName({ method, path }: { readonly method: Method; reado
 
 /** The table's own name, for the v1 and the v2 form of an address; undefined when there is none. */
 export function tableName(method: Method, path: string): string | undefined {
-  return NAMES[`${method} ${path.replace(/^\/:tenant/, '').replace('/v2.0', '')}`];
+  return NAMES[`${method} ${path.replace(/^(?:\/adfs)?\/:tenant/, '').replace('/v2.0', '')}`];
 }

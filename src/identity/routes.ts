@@ -32,6 +32,8 @@ export const identityRows: readonly IdentityRow[] = [
 
   writes('POST', '/:tenant/oauth2/token',                          'anonymous', 'tenant',    token('v1')),
   writes('POST', '/:tenant/oauth2/v2.0/token',                     'anonymous', 'tenant',    token('v2')),
+  // Terraform puts the tenant behind the login endpoint that /metadata/endpoints names, and that one is ADFS-shaped.
+  writes('POST', '/adfs/:tenant/oauth2/v2.0/token',                'anonymous', 'tenant',    token('v2')),
   reads('GET',   '/:tenant/oauth2/token',                          'anonymous', 'tenant',    tokenByGet),
   reads('GET',   '/:tenant/oauth2/v2.0/token',                     'anonymous', 'tenant',    tokenByGet),
 

@@ -19,7 +19,7 @@ function oldest({ origin }: Urls) {
 function cloud(urls: Urls) {
   const { origin, hsmSuffix } = urls;
   const root = `${origin}/`;
-  const vaultSuffix = hsmSuffix.replace(/^managedhsm\./, 'vault.');
+  const [vaultSuffix, storageSuffix] = ['vault.', 'storage.'].map((other) => hsmSuffix.replace(/^managedhsm\./, other));
   return {
     name: 'Strongroom',
     portal: root,
@@ -43,7 +43,7 @@ function cloud(urls: Urls) {
       mhsmDns: hsmSuffix,
       // Clients want these to be there; nothing answers at them.
       keyVaultDns: vaultSuffix,
-      storage: '',
+      storage: storageSuffix,
       sqlServerHostname: '',
       acrLoginServer: '',
       azureDataLakeStoreFileSystem: '',

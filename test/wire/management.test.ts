@@ -37,6 +37,8 @@ suite('the resource manager', () => {
     assert.deepEqual(cloud, newest);
     assert.equal(newest.suffixes.mhsmDns, managedHsmSuffix);
     assert.equal(newest.resourceManager, resourceManager);
+    // Terraform does not start where one of these is empty.
+    for (const suffix of ['keyVaultDns', 'storage']) assert.match(newest.suffixes[suffix], /^\w+\.localhost:\d+$/, suffix);
   });
 
   test('tenants, subscriptions, locations and providers', async () => {

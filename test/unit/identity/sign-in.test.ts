@@ -292,6 +292,16 @@ test('a service principal signs in with its certificate', async (t) => {
   assert.equal((await postToken(tenancy, byAdfs, '/adfs/oauth2/token')).status, 200);
 });
 
+test('a tenant behind the ADFS authority, where Terraform puts it, is the tenant', async (t) => {
+  const tenancy = await openTenancy(t);
+  const path = `/adfs/${tenancy.tenant.tenantId}/oauth2/v2.0/token`;
+  assert.equal((await postToken(tenancy, applicationForm(tenancy), path)).status, 200);
+  const byCertificate = await assertionForm(tenancy, await robotWithCertificate(tenancy), { audience: `https://localhost:8443${path}` });
+  assert.equal((await postToken(tenancy, byCertificate, path)).status, 200);
+  const elsewhere = await postToken(tenancy, applicationForm(tenancy), '/adfs/22222222-2222-4222-8222-222222222222/oauth2/v2.0/token');
+  assert.deepEqual([elsewhere.status, members(elsewhere).error_codes], [400, [90002]]);
+});
+
 test('an assertion for another audience, of another key, expired, unsigned or under a foreign name is refused', async (t) => {
   const tenancy = await openTenancy(t);
   const robot = await robotWithCertificate(tenancy);
