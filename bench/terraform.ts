@@ -59,58 +59,68 @@ async function built({ module, version, sum, package: part, name }: typeof PROVI
   return folder;
 }
 
+interface Terraform {
+  /** An apply that says so many additions, changes and removals; and a plan after it that finds nothing left to do. */
+  applies(part: Part, values: readonly string[], done: RegExp): Promise<void>;
+  destroys(part: Part, values: readonly string[], done: RegExp): Promise<void>;
+  outputs(part: Part): Promise<Readonly<Record<string, { readonly value: string }>>>;
+}
+
+type Part = 'hsm' | 'keys';
+
+/** In the service's folder, where a copy of the example is; `prefix` makes the names of HSMs resolve. */
+function terraformIn(folder: string, tofu: string, prefix: readonly string[]): Terraform {
+  const told = async (part: Part, what: string, flags: readonly string[], values: readonly string[] = []): Promise<string> => {
+    const words = [tofu, `-chdir=${part}`, what, '-no-color', ...flags, ...values.map((value) => `-var=${value}`)];
+    const script = ['sh', '-e', '-c', '. ./connect.sh\nexport TF_CLI_CONFIG_FILE="$PWD/tofurc"\nexec "$@"', 'sh', ...words];
+    return ended(`${what} ${part}`, await run([...prefix, ...script], folder, bareEnvironment(folder)));
+  };
+  return {
+    applies: async (part, values, done) => {
+      assert.match(await told(part, 'apply', ['-input=false', '-auto-approve'], values), done);
+      await told(part, 'plan', ['-input=false', '-detailed-exitcode'], values);
+      say(`${part}: ${done.source}; a second plan finds nothing to change`);
+    },
+    destroys: async (part, values, done) => {
+      assert.match(await told(part, 'destroy', ['-input=false', '-auto-approve'], values), done);
+      say(`${part}: ${done.source}`);
+    },
+    outputs: async (part) => JSON.parse(await told(part, 'output', ['-json'])),
+  };
+}
+
 const compiler = present(await go()).path;
 const tofu = join(await built(OPENTOFU, compiler), OPENTOFU.name);
 const provider = await built(PROVIDER, compiler);
 
+await using after = new AsyncDisposableStack();
 const service = await startService(['--port', '443', '--management-port', '0']).catch((cause: unknown) => {
   throw new Error('azurerm talks to HSMs on port 443 alone, and the service could not be started there', { cause });
 });
+after.defer(() => service.stop());
 const { connection, folder } = service;
 const names = present(await resolving([hsmHost(connection, HSM)], folder));
-try {
-  say(`the service answers at ${connection.resourceManager}`);
-  await cp(EXAMPLE, folder, { recursive: true });
-  await writeFile(join(folder, 'connect.sh'), ended('connect', await service.command('connect', 'terraform')), { mode: 0o600 });
-  const overrides = `provider_installation {\n  dev_overrides { "hashicorp/azurerm" = "${provider}" }\n  direct {}\n}\n`;
-  await writeFile(join(folder, 'tofurc'), overrides);
-  const inShell = (words: readonly string[]): Promise<Ended> => {
-    const script = ['sh', '-e', '-c', '. ./connect.sh\nexport TF_CLI_CONFIG_FILE="$PWD/tofurc"\nexec "$@"', 'sh', ...words];
-    return run([...names.prefix, ...script], folder, bareEnvironment(folder));
-  };
-  const terraform = async (what: 'apply' | 'plan' | 'destroy', where: 'hsm' | 'keys', given: readonly string[]): Promise<string> => {
-    const approval = what === 'plan' ? ['-detailed-exitcode'] : ['-auto-approve'];
-    const words = [tofu, `-chdir=${where}`, what, '-no-color', '-input=false', ...approval, ...given.map((value) => `-var=${value}`)];
-    return ended(`${what} ${where}`, await inShell(words));
-  };
-  const applied = async (where: 'hsm' | 'keys', given: readonly string[], summary: RegExp): Promise<void> => {
-    assert.match(await terraform('apply', where, given), summary);
-    await terraform('plan', where, given);
-    say(`${where}: ${summary.source}; a second plan has nothing to change`);
-  };
+after.defer(names.release);
+say(`the service answers at ${connection.resourceManager}`);
 
-  const administrator = [`administrator=${connection.user.objectId}`];
-  await applied('hsm', administrator, /2 added, 0 changed, 0 destroyed/);
-  ended(
-    'activate.ps1',
-    await run([...names.prefix, resolve(EXAMPLE, '../../strongroom'), 'run', 'activate.ps1'], folder, {
-      ...process.env,
-      STRONGROOM_DATA: service.dataFolder,
-    }),
-  );
-  say('activated');
-  const { id } = JSON.parse(ended('output', await inShell([tofu, '-chdir=hsm', 'output', '-json'])));
-  const hsm = [`hsm=${id.value}`];
-  await applied('keys', hsm, /6 added, 0 changed, 0 destroyed/);
-  const changes = ['expires=2036-01-01T00:00:00Z', 'rotates_after=P90D', 'signer_does=signs and reads'];
-  await applied('keys', [...hsm, ...changes], /0 added, 3 changed, 0 destroyed/);
-  assert.match(await terraform('destroy', 'keys', hsm), /6 destroyed/);
-  const { arm } = await signIn(connection);
-  assert.match(await terraform('destroy', 'hsm', administrator), /2 destroyed/);
-  const purged = await arm('GET', `/providers/Microsoft.KeyVault/locations/norwayeast/deletedManagedHSMs/${HSM}`);
-  assert.equal(purged.status, 404, 'the HSM is purged');
-  say('all taken away, the HSM purged');
-} finally {
-  names.release();
-  await service.stop();
-}
+await cp(EXAMPLE, folder, { recursive: true });
+await writeFile(join(folder, 'connect.sh'), ended('connect', await service.command('connect', 'terraform')), { mode: 0o600 });
+const overrides = `provider_installation {\n  dev_overrides { "hashicorp/azurerm" = "${provider}" }\n  direct {}\n}\n`;
+await writeFile(join(folder, 'tofurc'), overrides);
+const terraform = terraformIn(folder, tofu, names.prefix);
+
+const administrator = [`administrator=${connection.user.objectId}`];
+await terraform.applies('hsm', administrator, /2 added, 0 changed, 0 destroyed/);
+ended('activate.ps1', await service.command('run', 'activate.ps1'));
+say('activated');
+const { id } = await terraform.outputs('hsm');
+const hsm = [`hsm=${id?.value}`];
+await terraform.applies('keys', hsm, /6 added, 0 changed, 0 destroyed/);
+const changed = ['expires=2036-01-01T00:00:00Z', 'rotates_after=P90D', 'signer_does=signs and reads'];
+await terraform.applies('keys', [...hsm, ...changed], /0 added, 3 changed, 0 destroyed/);
+await terraform.destroys('keys', hsm, /6 destroyed/);
+await terraform.destroys('hsm', administrator, /2 destroyed/);
+const { arm } = await signIn(connection);
+const left = await arm('GET', `/providers/Microsoft.KeyVault/locations/norwayeast/deletedManagedHSMs/${HSM}`);
+assert.equal(left.status, 404, 'the HSM is purged');
+say('all of it is taken away, the HSM purged');
