@@ -36,6 +36,8 @@ export interface StartOptions {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 export async function startService(options: StartOptions): Promise<Started> {
   const { cores, workers, root = here, flags = [], environment = {} } = options;
   const dataFolder = options.dataFolder ?? (await mkdtemp(join(tmpdir(), 'strongroom-bench-data-')));

@@ -28,7 +28,7 @@ const AssignmentBody = v.object(
   'The request needs properties with roleDefinitionId and principalId.',
 );
 
-/** At `/` and `/keys` those of the whole HSM, at a key those of the key; `atScope()` adds what reaches a key from above. */
+/** At `/` and `/keys` those of the whole HSM, at a key those of the key; a filter adds what reaches a key from above, or what is below. */
 export const listAssignments = (base: string) =>
   operation({ path: ScopePath, query: ListQuery, body: v.unknown() }, async ({ read, hsm }: ActiveReads, { path, query }) => {
     const scope = scopeOf(base, path.key).toLowerCase();
@@ -36,7 +36,7 @@ export const listAssignments = (base: string) =>
     const roles = new Map((await allRoles(read, hsm.id)).map((role) => [role.name, role.roleName.toLowerCase()]));
     const shown = (await assignmentsOf(read, hsm.id)).filter((assignment) => {
       const at = assignment.scope.toLowerCase();
-      const reaches = isWholeHsm(scope) ? isWholeHsm(at) : at === scope || (filter.atScope && isWholeHsm(at));
+      const reaches = isWholeHsm(scope) ? isWholeHsm(at) || filter.below : at === scope || (filter.above && isWholeHsm(at));
       if (!reaches) return false;
       if (filter.principalId !== undefined && assignment.principalId !== filter.principalId) return false;
       return filter.roleName === undefined || roles.get(assignment.roleDefinitionId) === filter.roleName;

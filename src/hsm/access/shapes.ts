@@ -58,27 +58,35 @@ function definitionId(name: string): string {
 }
 
 /** One clause of a filter and what joins it to the next. A quote inside a quoted value is written twice (OData). */
-const CLAUSE = /^(?:(atScope\(\))|(principalId|roleName)\s+eq\s+(?:'((?:[^']|'')*)'|(\{?[0-9a-f-]+\}?)))(?:\s+and\s+(?=\S)|$)/i;
+const CLAUSE =
+  /^(?:(atScope\(\))|(atScopeAndBelow(?:\(\))?)|(principalId|roleName)\s+eq\s+(?:'((?:[^']|'')*)'|(\{?[0-9a-f-]+\}?)))(?:\s+and\s+(?=\S)|$)/i;
 
 export interface Filter {
   readonly principalId?: string;
   readonly roleName?: string;
-  readonly atScope: boolean;
+  /** What reaches the scope from above too. */
+  readonly above: boolean;
+  readonly below: boolean;
 }
 
-/** The clauses of `$filter` that clients send, joined by `and`; values in lower case. Throws BadParameter for any other. */
+/** The clauses of `$filter` that clients send, joined by `and`; values in lower case. Throws BadParameter for any other. A principal alone is sought everywhere. */
 export function readFilter(filter = ''): Filter {
-  const found: { principalId?: string; roleName?: string; atScope: boolean } = { atScope: false };
+  const found: { principalId?: string; roleName?: string } = {};
+  let [atScope, atScopeAndBelow] = [false, false];
   for (let rest = filter.trim(); rest !== ''; ) {
     const clause = CLAUSE.exec(rest);
     if (clause === null)
-      throw badParameter("$filter is not supported: use atScope(), principalId eq '{guid}' or roleName eq '{name}', joined by 'and'.");
-    const [whole, atScope, property = '', quoted, bare] = clause;
+      throw badParameter(
+        "$filter is not supported: use atScope(), atScopeAndBelow(), principalId eq '{guid}' or roleName eq '{name}', joined by 'and'.",
+      );
+    const [whole, at, andBelow, property = '', quoted, bare] = clause;
     const value = (quoted?.replaceAll("''", "'") ?? bare ?? '').toLowerCase();
-    if (atScope !== undefined) found.atScope = true;
+    if (at !== undefined) atScope = true;
+    else if (andBelow !== undefined) atScopeAndBelow = true;
     else if (property.toLowerCase() === 'principalid') found.principalId = value.replace(/^\{|\}$/g, '');
     else found.roleName = value;
     rest = rest.slice(whole.length);
   }
-  return found;
+  const isAnywhere = found.principalId !== undefined && !atScope && !atScopeAndBelow;
+  return { ...found, above: atScope || isAnywhere, below: atScopeAndBelow || isAnywhere };
 }

@@ -7,7 +7,7 @@ import { operation } from '../../core/route.ts';
 import { KeyPath } from '../keys/names.ts';
 import type { ActiveWrites, HsmReads } from '../world.ts';
 import { folderFor, insertJob, type JobKind, jobNamed, type NewJob, wireJob } from './jobs.ts';
-import { folderIn, type Named, placeIn, StorageBody } from './place.ts';
+import { folderIn, placeIn, StorageBody, uncut } from './place.ts';
 
 const JobPath = v.object({ job: v.string() });
 const folder = v.pipe(v.string(), v.minLength(1), v.maxLength(2048));
@@ -24,7 +24,7 @@ export const startBackup = (kind: 'backup' | 'prebackup') =>
 export const startRestore = operation(
   { path: v.unknown(), query: v.unknown(), body: v.object({ sasTokenParameters: StorageBody, folderToRestore: folder }) },
   (world: ActiveWrites, { body, origin }) =>
-    begin(world, origin, restoreJob(world, 'restore', required(world, body.sasTokenParameters), body.folderToRestore)),
+    begin(world, origin, restoreJob(world, 'restore', body.sasTokenParameters, body.folderToRestore)),
 );
 
 /** PUT /prerestore: reads the backup from beginning to end and changes nothing. */
@@ -35,10 +35,10 @@ export const checkRestore = operation(
     body: v.object({ sasTokenParameters: v.nullish(StorageBody), folderToRestore: v.nullish(folder) }),
   },
   (world: ActiveWrites, { body, origin }) => {
-    const named = placeIn(body.sasTokenParameters ?? {}, world.backups.settings);
-    if (named === undefined) return begin(world, origin, { hsmId: world.hsm.id, kind: 'prerestore', named, folder: '' });
+    const storage = body.sasTokenParameters ?? {};
+    if (!storage.storageResourceUri) return begin(world, origin, { hsmId: world.hsm.id, kind: 'prerestore', named: undefined, folder: '' });
     if (!body.folderToRestore) throw badParameter('folderToRestore is missing.');
-    return begin(world, origin, restoreJob(world, 'prerestore', named, body.folderToRestore));
+    return begin(world, origin, restoreJob(world, 'prerestore', storage, body.folderToRestore));
   },
 );
 
@@ -46,7 +46,7 @@ export const checkRestore = operation(
 export const startKeyRestore = operation(
   { path: KeyPath, query: v.unknown(), body: v.object({ sasTokenParameters: StorageBody, folder }) },
   (world: ActiveWrites, { path, body, origin }) => {
-    const job = restoreJob(world, 'restore-key', required(world, body.sasTokenParameters), body.folder);
+    const job = restoreJob(world, 'restore-key', body.sasTokenParameters, body.folder);
     return begin(world, origin, { ...job, keyName: path.name });
   },
 );
@@ -61,13 +61,10 @@ export const jobStatus = (of: 'backup' | 'restore') =>
     return job.status === 'InProgress' ? reply(200, wireJob(job), pollHeaders(origin, of, job.id)) : wireJob(job);
   });
 
-function required({ backups }: ActiveWrites, body: v.InferOutput<typeof StorageBody>): Named {
-  const named = placeIn(body, backups.settings);
+function restoreJob({ hsm, backups: { settings } }: ActiveWrites, kind: JobKind, asked: StorageBody, folder: string): NewJob {
+  const { body, written } = uncut(asked, folder, settings);
+  const named = placeIn(body, settings);
   if (named === undefined) throw badParameter('storageResourceUri is missing.');
-  return named;
-}
-
-function restoreJob({ hsm }: ActiveWrites, kind: JobKind, named: Named, written: string): NewJob {
   return { hsmId: hsm.id, kind, named, folder: folderIn(written, named.place) };
 }
 

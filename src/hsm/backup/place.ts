@@ -1,6 +1,6 @@
 // Where a backup is to go or to come from, as clients write it, checked once: a container and a token, a managed identity, or an allowed folder.
 
-import { resolve, sep } from 'node:path';
+import { relative, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as v from 'valibot';
 import { badParameter } from '../../core/errors-keyvault.ts';
@@ -20,6 +20,8 @@ const text = v.nullish(v.pipe(v.string(), v.maxLength(8192)));
 
 export const StorageBody = v.object({ storageResourceUri: text, token: text, useManagedIdentity: v.nullish(v.boolean()) });
 
+export type StorageBody = v.InferOutput<typeof StorageBody>;
+
 export interface Named {
   readonly place: Place;
   /** The SAS token, without its question mark. */
@@ -27,7 +29,7 @@ export interface Named {
 }
 
 /** Throws BadParameter that says what is wrong; undefined when no storage is named. Nobody is asked yet. */
-export function placeIn(body: v.InferOutput<typeof StorageBody>, settings: BackupSettings): Named | undefined {
+export function placeIn(body: StorageBody, settings: BackupSettings): Named | undefined {
   const { storageResourceUri: written } = body;
   if (written === undefined || written === null || written === '') return undefined;
   const url = URL.parse(written);
@@ -38,20 +40,45 @@ export function placeIn(body: v.InferOutput<typeof StorageBody>, settings: Backu
   return url.protocol === 'file:' ? { place: folderPlace(url, settings), token: undefined } : blobPlace(url, body, settings);
 }
 
+/**
+ * The storage and the backup of a restore, as `placeIn` and `folderIn` take them. Clients for blob storage cut the address of a backup behind its first
+ * segment, the container; of `file:///var/backups/hsm/mhsm-…` they send `file:///var` and `backups/hsm/mhsm-…`, which is put together again.
+ */
+export function uncut(
+  body: StorageBody,
+  written: string,
+  { folder }: BackupSettings,
+): { readonly body: StorageBody; readonly written: string } {
+  const url = URL.parse(body.storageResourceUri ?? '');
+  if (folder === undefined || url?.protocol !== 'file:') return { body, written };
+  const start = pathOf(url);
+  const backup = resolve(start, written);
+  return isBeneath(start, folder) || !isBeneath(backup, folder)
+    ? { body, written }
+    : { body: { ...body, storageResourceUri: pathToFileURL(folder).href }, written: relative(folder, backup) };
+}
+
 function folderPlace(url: URL, { folder }: BackupSettings): Place {
   if (folder === undefined) throw badParameter('The operator of this service has not allowed backups to a folder (--backup-folder).');
-  let path: string;
-  try {
-    path = resolve(fileURLToPath(url));
-  } catch {
-    throw badParameter('storageResourceUri is not the address of a folder of this machine.');
-  }
-  if (path !== folder && !path.startsWith(`${folder.replace(/\/$/, '')}${sep}`))
+  const path = pathOf(url);
+  if (!isBeneath(path, folder))
     throw badParameter('storageResourceUri is outside the folder that the operator of this service has allowed (--backup-folder).');
   return { kind: 'folder', uri: pathToFileURL(path).href, path };
 }
 
-function blobPlace(url: URL, body: v.InferOutput<typeof StorageBody>, settings: BackupSettings): Named {
+function pathOf(url: URL): string {
+  try {
+    return resolve(fileURLToPath(url));
+  } catch {
+    throw badParameter('storageResourceUri is not the address of a folder of this machine.');
+  }
+}
+
+function isBeneath(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(`${folder.replace(/\/$/, '')}${sep}`);
+}
+
+function blobPlace(url: URL, body: StorageBody, settings: BackupSettings): Named {
   if (url.protocol !== 'https:' && url.protocol !== 'http:') throw badParameter('storageResourceUri is an https address.');
   try {
     openOutbound(url.origin, settings.outbound).close();

@@ -7,7 +7,7 @@ from azure.keyvault.administration import KeyVaultAccessControlClient, KeyVaultB
 
 import strongroom
 
-OPEN, PRINCIPAL, CONTAINER, TOKEN, READ_ONLY = sys.argv[1:6]
+OPEN, PRINCIPAL, CONTAINER, TOKEN, READ_ONLY, FOLDER = sys.argv[1:7]
 
 keys = strongroom.keys_of(OPEN)
 backups = KeyVaultBackupClient(keys.vault_url, strongroom.credential)
@@ -65,5 +65,16 @@ except HttpResponseError as reason:
     assert "may not write" in str(reason), reason
 else:
     raise AssertionError("this should have failed")
+
+chapter("a folder that the operator allowed takes a backup too, whose address leads back to it")
+result = backups.begin_backup(FOLDER, **quick).result()
+assert result.folder_url.startswith(FOLDER + "/mhsm-"), result.folder_url
+keys.create_ec_key("newer")
+purged("lost")
+backups.begin_pre_restore(result.folder_url, **quick).wait()
+backups.begin_restore(result.folder_url, key_name="lost", **quick).wait()
+assert not gone("lost")
+backups.begin_restore(result.folder_url, **quick).wait()
+assert gone("newer")
 
 print("\nthe end")

@@ -75,12 +75,18 @@ test('a data action is known in any case, with its prefix, and nothing else is',
 
 test('a filter says whose, which and how far, in any order', () => {
   const id = randomUUID();
-  assert.deepEqual(readFilter(undefined), { atScope: false });
-  assert.deepEqual(readFilter(' atScope() '), { atScope: true });
-  assert.deepEqual(readFilter(`principalId eq '${id.toUpperCase()}'`), { atScope: false, principalId: id });
-  assert.deepEqual(readFilter(`principalid EQ {${id}} and atScope()`), { atScope: true, principalId: id });
-  assert.deepEqual(readFilter(`atScope() and principalId eq ${id}`), { atScope: true, principalId: id });
-  assert.deepEqual(readFilter("roleName eq 'Sign and O''Verify' and atScope()"), { atScope: true, roleName: "sign and o'verify" });
+  assert.deepEqual(readFilter(undefined), { above: false, below: false });
+  assert.deepEqual(readFilter(' atScope() '), { above: true, below: false });
+  assert.deepEqual(readFilter('atScopeAndBelow()'), { above: false, below: true });
+  assert.deepEqual(readFilter('atScopeAndBelow'), { above: false, below: true });
+  assert.deepEqual(readFilter(`principalId eq '${id.toUpperCase()}'`), { above: true, below: true, principalId: id });
+  assert.deepEqual(readFilter(`principalid EQ {${id}} and atScope()`), { above: true, below: false, principalId: id });
+  assert.deepEqual(readFilter(`atScope() and principalId eq ${id}`), { above: true, below: false, principalId: id });
+  assert.deepEqual(readFilter("roleName eq 'Sign and O''Verify' and atScope()"), {
+    above: true,
+    below: false,
+    roleName: "sign and o'verify",
+  });
 });
 
 test('a filter that is not understood is refused, never ignored', () => {
@@ -107,6 +113,8 @@ test('a role definition is found by its id at every scope, and by its name', asy
     const { body } = await estate.ask('GET', `${scope}${DEFINITIONS}/${CRYPTO_USER.toUpperCase()}`);
     assert.equal(body.properties.roleName, 'Managed HSM Crypto User', scope);
   }
+  for (const scope of ['', '/keys', '/keys/any'])
+    assert.equal((await estate.ask('GET', `${scope}${DEFINITIONS}?$filter=atScopeAndBelow()`)).body.value.length, 10, scope);
   const { body } = await estate.ask('GET', `${DEFINITIONS}?$filter=${encodeURIComponent("roleName eq 'managed hsm crypto user'")}`);
   assert.deepEqual(namesIn(body), [CRYPTO_USER]);
 });
@@ -278,6 +286,12 @@ test('lists show what is at the scope; a filter adds what reaches it, or takes a
   assert.deepEqual(await list('/keys/blue', 'atScope()'), [...whole, annAtBlue].sort());
   assert.deepEqual(await list('/keys/blue', `atScope() and principalId eq '${ann}'`), [annAtRoot, annAtBlue].sort());
   assert.deepEqual(await list('', `principalId eq '${bob}'`), [bobAtKeys]);
+  // A principal is sought at, above and below the scope.
+  assert.deepEqual(await list('', `principalId eq '${ann}'`), [annAtRoot, annAtBlue].sort());
+  assert.deepEqual(await list('/keys/blue', `principalId eq '${ann}'`), [annAtRoot, annAtBlue].sort());
+  assert.deepEqual(await list('/keys/red', `principalId eq '${ann}'`), [annAtRoot]);
+  assert.deepEqual(await list('', `atScope() and principalId eq '${ann}'`), [annAtRoot]);
+  assert.deepEqual(await list('', 'atScopeAndBelow()'), [...whole, annAtBlue].sort());
   assert.deepEqual(await list('', "roleName eq 'Managed HSM Crypto User'"), [bobAtKeys]);
   assert.equal((await estate.ask('GET', `${ASSIGNMENTS}?$filter=assignedTo()`)).code, 'BadParameter');
 });
