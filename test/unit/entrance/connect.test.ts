@@ -46,3 +46,10 @@ test('recipes that are pasted into source files hold no secret', () => {
   for (const client of ['js', 'python', 'go', 'java'] as const)
     assert.doesNotMatch(connectRecipe(client, connection()), /the-secret|the-password/);
 });
+
+test('the recipe for Terraform says that the provider wants port 443, where the service is on another', () => {
+  assert.match(connectRecipe('terraform', connection()), /start --port 443/);
+  const there = connectRecipe('terraform', { ...connection(), resourceManager: 'https://localhost/' });
+  assert.match(there, /^export ARM_METADATA_HOSTNAME=localhost$/m);
+  assert.doesNotMatch(there, /443/);
+});
