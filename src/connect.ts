@@ -67,7 +67,7 @@ ${user.password === '' ? 'az login --use-device-code' : `az login --username ${q
 
 function env(connection: ConnectionFile): string {
   const { user, servicePrincipal } = connection;
-  return exports('Environment. Paste into a shell, or: eval "$(./strongroom connect env)"', {
+  const variables = exports('Environment. Paste into a shell, or: eval "$(./strongroom connect env)"', {
     AZURE_TENANT_ID: connection.tenantId,
     AZURE_SUBSCRIPTION_ID: connection.subscriptionId,
     AZURE_CLIENT_ID: servicePrincipal.clientId,
@@ -79,6 +79,9 @@ function env(connection: ConnectionFile): string {
     STRONGROOM_MANAGED_HSM_SUFFIX: connection.managedHsmSuffix,
     ...trust(connection),
   });
+  return `${variables}
+# A program that takes its login from these variables and has no setting to turn instance discovery off (the azurekeyvault seal of Vault and OpenBao, for
+# one) asks login.microsoftonline.com who we are. It does not with: export AZURE_TENANT_ID=adfs`;
 }
 
 /** Node adds a file to its own authorities; the others take one bundle instead of theirs. */

@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.identity import EnvironmentCredential
 from azure.keyvault.keys import ApiVersion, JsonWebKey, KeyClient, KeyCurveName, KeyRotationLifetimeAction, KeyRotationPolicy, KeyRotationPolicyAction
 from azure.keyvault.keys.crypto import EncryptionAlgorithm as Encryption
 from azure.keyvault.keys.crypto import KeyWrapAlgorithm as Wrap
@@ -209,5 +210,10 @@ chapter("earlier versions of the interface")
 for version in [ApiVersion.V7_2, ApiVersion.V7_4, ApiVersion.V7_6]:
     older = KeyClient(strongroom.hsm_url(OPEN), strongroom.credential, api_version=version)
     assert older.get_key("rsa").name == "rsa"
+
+chapter("a program that knows the environment alone, and is told that our tenant is adfs")
+os.environ["AZURE_TENANT_ID"] = "adfs"
+plain = KeyClient(strongroom.hsm_url(OPEN), EnvironmentCredential())
+assert plain.get_key("rsa").name == "rsa"
 
 print("the end")
