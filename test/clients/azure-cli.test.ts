@@ -162,6 +162,18 @@ suite('azure-cli', () => {
   );
 
   chapter(
+    'a program with an Azure SDK that has no login of its own uses that of az',
+    async (on) => {
+      const url = `https://${HSM}.${on.service.connection.managedHsmSuffix}`;
+      const words = [process.execPath, join(import.meta.dirname, 'javascript-cli-login.ts'), url, 'rsa'];
+      const environment = { ...on.environment, NODE_EXTRA_CA_CERTS: on.service.connection.caFile };
+      const ended = await run([...on.names.prefix, 'sh', '-c', '. ./env.sh && exec "$@"', 'sh', ...words], on.service.folder, environment);
+      assert.equal(ended.stdout.trim(), 'rsa signs 384 bytes', ended.stderr);
+    },
+    'data plane',
+  );
+
+  chapter(
     'what az encrypts, az decrypts',
     async (on) => {
       const place = ['--hsm-name', HSM, '--name', 'rsa', '--algorithm', 'RSA-OAEP-256'];
