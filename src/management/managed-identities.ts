@@ -79,6 +79,11 @@ export const getIdentity = operation({ path: IdentityPath, ...anything }, async 
   wireIdentity(await existingIdentity(world.read, world.place, path.identity), world),
 );
 
+export const headIdentity = operation({ path: IdentityPath, ...anything }, async (world: ArmReads, { path }) => {
+  await existingIdentity(world.read, world.place, path.identity);
+  return nothing();
+});
+
 export const listIdentities = operation(
   { path: v.object({ group: v.optional(v.string()) }), ...anything },
   async (world: ArmReads, { path }) => {

@@ -2,6 +2,7 @@
 
 import * as v from 'valibot';
 import {
+  armNotSupported,
   invalidGroupLocation,
   invalidResourceName,
   locationNotAvailableForGroup,
@@ -16,18 +17,21 @@ import { type GroupRow, groupId, groupNamed } from './group-rows.ts';
 import { softDeleteHsm } from './managed-hsms/delete.ts';
 import { removeIdentitiesOf } from './managed-identities.ts';
 import { acceptedAt, recordResult } from './operations.ts';
-import { ResourceTags, tagsIn } from './tags.ts';
+import { nextLink, pageOf, pageQuery } from './pages.ts';
+import { hasTag, ResourceTags, tagsIn } from './tags.ts';
 import type { ArmReads, ArmWrites } from './world.ts';
 
 const GroupPath = v.object({ group: v.string() });
 const anything = { query: v.unknown(), body: v.unknown() };
 
-const GroupBody = v.object({ location: v.nullish(v.string()), tags: ResourceTags });
+const MANAGED_BY = v.nullish(v.string());
+const GroupBody = v.object({ location: v.nullish(v.string()), tags: ResourceTags, managedBy: MANAGED_BY });
 
 export const putGroup = operation(
   { path: GroupPath, query: v.unknown(), body: GroupBody },
   async ({ place, write, clock }: ArmWrites, { path, body }) => {
     const name = checkedName(path.group);
+    refuseManager(body.managedBy);
     if (body.location === undefined || body.location === null || body.location === '') throw locationRequired();
     const location = regionNamed(body.location);
     if (location === undefined) throw locationNotAvailableForGroup(body.location, REGION_NAMES);
@@ -60,9 +64,10 @@ export const putGroup = operation(
 );
 
 export const patchGroup = operation(
-  { path: GroupPath, query: v.unknown(), body: v.object({ tags: ResourceTags }) },
-  ({ place, write }: ArmWrites, { path, body }) =>
-    write(async (writer) => {
+  { path: GroupPath, query: v.unknown(), body: v.object({ tags: ResourceTags, managedBy: MANAGED_BY }) },
+  ({ place, write }: ArmWrites, { path, body }) => {
+    refuseManager(body.managedBy);
+    return write(async (writer) => {
       const known = await groupNamed(writer, place.subscriptionId, path.group);
       if (known === undefined) throw resourceGroupNotFound(path.group);
       const tags = body.tags === undefined || body.tags === null ? known.tags_json : JSON.stringify(body.tags);
@@ -73,8 +78,13 @@ export const patchGroup = operation(
         .where('name_key', '=', known.name_key)
         .execute();
       return wireGroup({ ...known, tags_json: tags });
-    }),
+    });
+  },
 );
+
+function refuseManager(managedBy: string | null | undefined): void {
+  if ((managedBy ?? '') !== '') throw armNotSupported('managedBy: groups that another resource manages are not in this version.');
+}
 
 export const getGroup = operation({ path: GroupPath, ...anything }, async ({ read, place }: ArmReads, { path }) => {
   const row = await groupNamed(read, place.subscriptionId, path.group);
@@ -91,10 +101,14 @@ const TAG_FILTER = /^tagname eq '((?:[^']|'')*)'(?: and tagvalue eq '((?:[^']|''
 export const listGroups = operation(
   {
     path: v.unknown(),
-    query: v.object({ $filter: v.optional(v.pipe(v.string(), v.regex(TAG_FILTER, "$filter may be: tagName eq 'a' and tagValue eq 'b'"))) }),
+    query: v.object({
+      ...pageQuery,
+      $filter: v.optional(v.pipe(v.string(), v.regex(TAG_FILTER, "$filter may be: tagName eq 'a' and tagValue eq 'b'"))),
+    }),
     body: v.unknown(),
   },
-  async ({ read, place, sees }: ArmReads, { query }) => {
+  async (world: ArmReads, { query, origin }) => {
+    const { read, place, sees } = world;
     const all = await read
       .selectFrom('resource_groups')
       .selectAll()
@@ -102,12 +116,14 @@ export const listGroups = operation(
       .orderBy('name_key')
       .execute();
     const rows = all.filter((row) => sees(groupId({ subscriptionId: place.subscriptionId, group: row.name })));
-    const [, name, value] = TAG_FILTER.exec(query.$filter ?? '') ?? [];
-    const shown =
-      name === undefined
-        ? rows
-        : rows.filter(({ tags_json }) => hasTag(tags_json, name.replaceAll("''", "'"), value?.replaceAll("''", "'")));
-    return { value: shown.map(wireGroup) };
+    const [, name, tag] = TAG_FILTER.exec(query.$filter ?? '') ?? [];
+    const found =
+      name === undefined ? rows : rows.filter(({ tags_json }) => hasTag(tags_json, name.replaceAll("''", "'"), tag?.replaceAll("''", "'")));
+    const { shown, after } = pageOf(found, query, ({ name_key }) => name_key);
+    const value = shown.map(wireGroup);
+    if (after === undefined) return { value };
+    const list = `${origin}/subscriptions/${place.subscriptionId}/resourcegroups`;
+    return { value, nextLink: nextLink(world, list, query.$top, after, { $filter: query.$filter }) };
   },
 );
 
@@ -141,12 +157,6 @@ function checkedName(name: string): string {
   if (name.length <= 90 && /^[-\w._()]+$/u.test(name) && !name.endsWith('.')) return name;
   throw invalidResourceName(
     `The provided resource group name '${name.slice(0, 100)}' is not valid: 1 to 90 letters, digits, underscores, parentheses, hyphens and periods, without a period at its end.`,
-  );
-}
-
-function hasTag(json: string, name: string, value: string | undefined): boolean {
-  return Object.entries(tagsIn(json)).some(
-    ([known, is]) => known.toLowerCase() === name.toLowerCase() && (value === undefined || is === value),
   );
 }
 

@@ -1,17 +1,19 @@
 // Every address of the resource manager, with the action that the caller's role must allow there.
 
 import type { Method, Operation, Row } from '../core/route.ts';
+import { listDenyAssignments } from './authorization/deny-assignments.ts';
 import { listPermissions } from './authorization/permissions.ts';
 import { deleteRoleAssignment, getRoleAssignment, listRoleAssignments, putRoleAssignment } from './authorization/role-assignments.ts';
-import { getRoleDefinition, listRoleDefinitions } from './authorization/role-definitions.ts';
+import { getRoleDefinition, listRoleDefinitions, putRoleDefinition } from './authorization/role-definitions.ts';
 import { deleteHsm, getDeletedHsm, listDeletedHsms, purgeHsm } from './managed-hsms/delete.ts';
 import { getHsmKey, getHsmKeyVersion, listHsmKeys, listHsmKeyVersions, putHsmKey } from './managed-hsms/keys.ts';
 import { deleteConnection, getConnection, listConnections, putConnection } from './managed-hsms/private-endpoints.ts';
 import { patchHsm, putHsm } from './managed-hsms/put.ts';
-import { checkName, getHsm, listHsms, listPrivateLinkResources, listRegions } from './managed-hsms/read.ts';
-import { deleteIdentity, getIdentity, listIdentities, patchIdentity, putIdentity } from './managed-identities.ts';
+import { checkName, getHsm, headHsm, listHsms, listPrivateLinkResources, listRegions } from './managed-hsms/read.ts';
+import { deleteIdentity, getIdentity, headIdentity, listIdentities, patchIdentity, putIdentity } from './managed-identities.ts';
 import { cloudMetadata } from './metadata.ts';
 import { operationResult } from './operations.ts';
+import { listOperations } from './provider-operations.ts';
 import { deleteGroup, getGroup, headGroup, listGroups, patchGroup, putGroup } from './resource-groups.ts';
 import { listResources } from './resources.ts';
 import { getProvider, getSubscription, listLocations, listProviders, listSubscriptions, listTenants } from './subscriptions.ts';
@@ -64,16 +66,18 @@ function rolesAt(scope: string): readonly ArmRow[] {
   return [
     reads ('GET',    `${place}/roleDefinitions`,     'Microsoft.Authorization/roleDefinitions/read',   listRoleDefinitions),
     reads ('GET',    `${place}/roleDefinitions/:id`, 'Microsoft.Authorization/roleDefinitions/read',   getRoleDefinition),
+    writes('PUT',    `${place}/roleDefinitions/:id`, 'Microsoft.Authorization/roleDefinitions/write',  putRoleDefinition),
     reads ('GET',    `${place}/roleAssignments`,     'Microsoft.Authorization/roleAssignments/read',   listRoleAssignments),
     reads ('GET',    `${place}/roleAssignments/:id`, 'Microsoft.Authorization/roleAssignments/read',   getRoleAssignment),
     writes('PUT',    `${place}/roleAssignments/:id`, 'Microsoft.Authorization/roleAssignments/write',  putRoleAssignment),
     writes('DELETE', `${place}/roleAssignments/:id`, 'Microsoft.Authorization/roleAssignments/delete', deleteRoleAssignment),
+    reads ('GET',    `${place}/denyAssignments`,     'Microsoft.Authorization/denyAssignments/read',   listDenyAssignments),
     reads ('GET',    `${place}/permissions`,         'Microsoft.Authorization/permissions/read',       listPermissions),
   ];
 }
 
 // biome-ignore format: a table reads by its columns
-export const armRows: readonly ArmRow[] = [
+const rows: readonly ArmRow[] = [
   reads ('GET',    '/metadata/endpoints',                     'anonymous',                                        cloudMetadata),
   reads ('GET',    '/tenants',                                'signed in',                                        listTenants),
   reads ('GET',    '/subscriptions',                          'signed in',                                        listSubscriptions),
@@ -100,6 +104,7 @@ export const armRows: readonly ArmRow[] = [
   looks ('GET',    `${SUB}/${KV}/managedHSMs`,                'Microsoft.KeyVault/managedHSMs/read',              listHsms),
   looks ('GET',    `${GROUP}/${KV}/managedHSMs`,              'Microsoft.KeyVault/managedHSMs/read',              listHsms),
   reads ('GET',    HSM,                                       'Microsoft.KeyVault/managedHSMs/read',              getHsm),
+  reads ('HEAD',   HSM,                                       'Microsoft.KeyVault/managedHSMs/read',              headHsm),
   writes('PUT',    HSM,                                       'Microsoft.KeyVault/managedHSMs/write',             putHsm),
   writes('PATCH',  HSM,                                       'Microsoft.KeyVault/managedHSMs/write',             patchHsm),
   writes('DELETE', HSM,                                       'Microsoft.KeyVault/managedHSMs/delete',            deleteHsm),
@@ -117,6 +122,7 @@ export const armRows: readonly ArmRow[] = [
   looks ('GET',    `${SUB}/${MI}`,                            'Microsoft.ManagedIdentity/userAssignedIdentities/read',   listIdentities),
   looks ('GET',    `${GROUP}/${MI}`,                          'Microsoft.ManagedIdentity/userAssignedIdentities/read',   listIdentities),
   reads ('GET',    `${GROUP}/${MI}/:identity`,                'Microsoft.ManagedIdentity/userAssignedIdentities/read',   getIdentity),
+  reads ('HEAD',   `${GROUP}/${MI}/:identity`,                'Microsoft.ManagedIdentity/userAssignedIdentities/read',   headIdentity),
   writes('PUT',    `${GROUP}/${MI}/:identity`,                'Microsoft.ManagedIdentity/userAssignedIdentities/write',  putIdentity),
   writes('PATCH',  `${GROUP}/${MI}/:identity`,                'Microsoft.ManagedIdentity/userAssignedIdentities/write',  patchIdentity),
   writes('DELETE', `${GROUP}/${MI}/:identity`,                'Microsoft.ManagedIdentity/userAssignedIdentities/delete', deleteIdentity),
@@ -125,4 +131,11 @@ export const armRows: readonly ArmRow[] = [
   reads ('GET',    DELETED,                                   'Microsoft.KeyVault/locations/deletedManagedHsms/read', getDeletedHsm),
   writes('POST',   `${DELETED}/purge`,                        'Microsoft.KeyVault/locations/deletedManagedHsms/purge/action', purgeHsm),
   looks ('GET',    `${SUB}/${KV}/locations/:location/managedHsmOperationResults/:id`, 'Microsoft.KeyVault/locations/managedHsmOperationResults/read', operationResult),
+];
+
+export const armRows: readonly ArmRow[] = [
+  ...rows,
+  ...['Microsoft.KeyVault', 'Microsoft.ManagedIdentity'].map((namespace) =>
+    reads('GET', `/providers/${namespace}/operations`, 'signed in', listOperations(namespace, rows)),
+  ),
 ];

@@ -17,6 +17,13 @@ export const ResourceTags = v.nullish(
 
 export type Tags = Readonly<Record<string, string>>;
 
+/** Names without regard to case. */
+export function hasTag(json: string, name: string, value?: string): boolean {
+  return Object.entries(tagsIn(json)).some(
+    ([known, is]) => known.toLowerCase() === name.toLowerCase() && (value === undefined || is === value),
+  );
+}
+
 export function tagsIn(json: string): Tags {
   return JSON.parse(json);
 }

@@ -23,6 +23,7 @@ import { up as dueIndexes } from './migrations/0019-due-indexes.ts';
 import { up as signInFailures } from './migrations/0020-sign-in-failures.ts';
 import { up as recordsByHsm } from './migrations/0021-records-by-hsm.ts';
 import { up as roleAssignmentsByPrincipal } from './migrations/0022-role-assignments-by-principal.ts';
+import { up as armRoleAssignmentChanges } from './migrations/0023-arm-role-assignment-changes.ts';
 import type { Connection } from './sqlite.ts';
 
 export type Migration = (db: Kysely<unknown>) => Promise<void>;
@@ -51,6 +52,7 @@ export const MIGRATIONS: readonly Migration[] = [
   signInFailures,
   recordsByHsm,
   roleAssignmentsByPrincipal,
+  armRoleAssignmentChanges,
 ];
 
 /** What this program writes. */

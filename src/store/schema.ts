@@ -165,6 +165,9 @@ export interface Tables {
     /** Object id; null for those of the first start. */
     created_by: string | null;
     created_at: number;
+    /** When it last changed, and by whom; null when it never did. */
+    updated_by: string | null;
+    updated_at: number | null;
   };
 
   /** The resource manager's view of a managed identity; what signs in is the principal. */

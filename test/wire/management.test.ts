@@ -151,6 +151,100 @@ suite('the resource manager', () => {
     assert.deepEqual([second.value.map(({ name }: { name: string }) => name), second.nextLink], [['ccc'], undefined]);
   });
 
+  test('lists of resources and of groups have pages too, whose filter goes along', async () => {
+    const token = await house.token('user', 'management');
+    const names = async (path: string): Promise<readonly (readonly string[])[]> => {
+      const pages: string[][] = [];
+      let got = await house.arm('GET', path);
+      for (;;) {
+        assert.equal(got.status, 200, got.text);
+        pages.push(got.json.value.map(({ name }: { name: string }) => name));
+        if (got.json.nextLink === undefined) return pages;
+        got = await house.call('GET', got.json.nextLink, { token });
+      }
+    };
+    const all = ['aaa', 'bbb', 'ccc'];
+    for (const list of ['/resources', `/resourceGroups/${GROUP}/resources`]) {
+      assert.deepEqual(await names(`${list}?$top=2`), [['aaa', 'bbb'], ['ccc']]);
+      assert.deepEqual(await names(`${list}?$top=1&$filter=${encodeURIComponent("name ne 'bbb'")}`), [['aaa'], ['ccc']]);
+      assert.deepEqual(await names(list), [all]);
+    }
+    await house.arm('PUT', '/resourceGroups/Zz-more', { location: 'norwayeast', tags: { page: 'yes' } });
+    await house.arm('PUT', '/resourceGroups/zz-most', { location: 'norwayeast', tags: { page: 'yes' } });
+    const tagged = encodeURIComponent("tagName eq 'page'");
+    assert.deepEqual(await names(`/resourcegroups?$top=1&$filter=${tagged}`), [['Zz-more'], ['zz-most']]);
+    assert.equal((await house.arm('GET', '/resources?$top=0')).status, 400);
+  });
+
+  test('resources are found by everything that a filter may say', async () => {
+    for (const [name, tag] of [
+      ['aaa', { team: 'cards' }],
+      ['bbb', { Team: 'Loans and cards', site: "it's" }],
+    ] as const)
+      assert.equal((await house.arm('PATCH', `${KV}/${name}`, { tags: tag })).status, 200);
+    // biome-ignore format: a table reads by its columns
+    const cases: readonly (readonly [string, string])[] = [
+      ["tagName eq 'team' and tagValue eq 'cards'",                      'aaa'],
+      ["tagName eq 'TEAM'",                                              'aaa bbb'],
+      ["tagName eq 'team' and tagValue eq 'Loans and cards'",            'bbb'],
+      ["tagName eq 'site' and tagValue eq 'it''s'",                      'bbb'],
+      ["startswith(tagName, 'si')",                                      'bbb'],
+      ["substringof('B', name)",                                         'bbb'],
+      ["substringof('a', name) or substringof('c', name)",               'aaa ccc'],
+      [`substringof('${GROUP.slice(1, 3)}', resourceGroup) and name eq 'CCC'`, 'ccc'],
+      ["resourceType ne 'Microsoft.KeyVault/managedHSMs'",               ''],
+      ["resourceType ne 'Microsoft.Network/virtualNetworks'",            'aaa bbb ccc'],
+      [`resourceGroup eq '${GROUP.toUpperCase()}' and location eq 'westus'`, 'aaa bbb ccc'],
+    ];
+    for (const [filter, found] of cases) {
+      const got = await house.arm('GET', `/resources?$filter=${encodeURIComponent(filter)}`);
+      assert.equal(got.json.value?.map(({ name }: { name: string }) => name).join(' '), found, `${filter}: ${got.text}`);
+    }
+    for (const filter of ["plan eq 'p'", "name eq 'a' and", "name eq 'a' name eq 'b'", "tagValue eq 'a'", "name gt 'a'", 'constructor']) {
+      const got = await house.arm('GET', `/resources?$filter=${encodeURIComponent(filter)}`);
+      assert.deepEqual([got.status, got.json.error?.code], [400, 'BadRequest'], filter);
+    }
+  });
+
+  test('whether an HSM or an identity is there can be asked with HEAD', async () => {
+    const identities = `/resourceGroups/${GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities`;
+    await house.arm('PUT', `${identities}/there`, { location: 'norwayeast' });
+    for (const [path, status] of [
+      [`${KV}/AAA`, 204],
+      [`${KV}/nowhere`, 404],
+      [`${identities}/there`, 204],
+      [`${identities}/nowhere`, 404],
+    ] as const) {
+      const got = await house.arm('HEAD', path);
+      assert.deepEqual([got.status, got.text], [status, ''], path);
+    }
+  });
+
+  test('the operations of a provider are those that are served', async () => {
+    const names = async (namespace: string): Promise<readonly string[]> => {
+      const { json } = await raw('GET', `providers/${namespace}/operations?api-version=2023-07-01`);
+      for (const { display } of json.value) assert.ok(display.provider.startsWith('Microsoft ') && display.resource && display.operation);
+      return json.value.map(({ name }: { name: string }) => name);
+    };
+    const vault = await names('Microsoft.KeyVault');
+    assert.ok(vault.includes('Microsoft.KeyVault/managedHSMs/keys/write') && vault.includes('Microsoft.KeyVault/register/action'));
+    assert.equal(new Set(vault).size, vault.length);
+    const kinds = ['delete', 'read', 'write'].map((kind) => `Microsoft.ManagedIdentity/userAssignedIdentities/${kind}`);
+    assert.deepEqual(await names('microsoft.managedidentity'), kinds);
+  });
+
+  test('a group that something else manages is refused by name', async () => {
+    for (const [method, path] of [
+      ['PUT', '/resourceGroups/managed'],
+      ['PATCH', `/resourceGroups/${GROUP}`],
+    ] as const) {
+      const got = await house.arm(method, path, { location: 'norwayeast', managedBy: '/subscriptions/s/resourceGroups/g' });
+      assert.deepEqual([got.status, got.json.error.code], [400, 'NotSupported']);
+      assert.match(got.json.error.message, /managedBy/);
+    }
+    assert.equal((await house.arm('HEAD', '/resourceGroups/managed')).status, 404);
+  });
+
   test('names are taken across the service, whoever asks at once', async () => {
     const asked = await Promise.all(Array.from({ length: 8 }, () => house.arm('PUT', `${KV}/one-of-eight`, { ...HSM, properties })));
     assert.ok(

@@ -308,6 +308,50 @@ suite("the resource manager's roles", () => {
     assert.equal((await as(owner, 'DELETE', place)).status, 204);
   });
 
+  test('an assignment says of what kind its principal is, and when it changed last', async () => {
+    const owner = await house.token('user', 'management');
+    const { user } = house.connection;
+    const place = `${subscription}/resourceGroups/group/${AUTH}/roleAssignments/${randomUUID()}`;
+    const put = async (principalId: string, more: Json = {}): Promise<Json> => {
+      const got = await as(owner, 'PUT', place, { properties: { roleDefinitionId: READER, principalId, ...more } });
+      assert.ok([200, 201].includes(got.status), got.text);
+      return got.json.properties;
+    };
+    for (const [principalId, more, kind] of [
+      [user.objectId, {}, 'User'],
+      [principal, {}, 'ServicePrincipal'],
+      [randomUUID(), {}, 'User'],
+      [randomUUID(), { principalType: 'foreigngroup' }, 'ForeignGroup'],
+    ] as const) {
+      assert.equal((await put(principalId, more)).principalType, kind);
+      assert.equal((await as(owner, 'GET', place)).json.properties.principalType, kind);
+      assert.equal((await as(owner, 'DELETE', place)).json.properties.principalType, kind);
+    }
+    const first: Json = (await house.arm('GET', `/${AUTH}/roleAssignments?$filter=principalId eq '${user.objectId}'`)).json.value[0]
+      .properties;
+    assert.deepEqual([first.principalType, first.createdBy, first.updatedBy], ['User', '', '']);
+
+    const made = await put(STRANGER, { description: 'one' });
+    assert.equal(made.updatedOn, made.createdOn);
+    house.advance(60_000);
+    assert.equal((await put(STRANGER, { description: 'one' })).updatedOn, made.createdOn, 'nothing has changed');
+    const changed = await put(STRANGER, { description: 'two' });
+    assert.deepEqual([changed.createdOn, changed.updatedBy], [made.createdOn, user.objectId]);
+    assert.ok(changed.updatedOn > made.updatedOn);
+    assert.deepEqual((await as(owner, 'GET', place)).json.properties, changed);
+    assert.equal((await as(owner, 'DELETE', place)).status, 200);
+  });
+
+  test('there are no deny assignments, and custom roles are refused in words', async () => {
+    const owner = await house.token('user', 'management');
+    for (const scope of [subscription, `${subscription}/resourceGroups/group`]) {
+      assert.deepEqual((await as(owner, 'GET', `${scope}/${AUTH}/denyAssignments?$filter=atScope()`)).json, { value: [] });
+      const got = await as(owner, 'PUT', `${scope}/${AUTH}/roleDefinitions/${randomUUID()}`, { properties: { roleName: 'mine' } });
+      assert.deepEqual([got.status, got.json.error.code], [400, 'NotSupported']);
+      assert.match(got.json.error.message, /Custom roles/);
+    }
+  });
+
   test('a role assignment that makes no sense is refused in the words of the service', async () => {
     const owner = await house.token('user', 'management');
     const good = { roleDefinitionId: READER, principalId: STRANGER };
@@ -324,6 +368,7 @@ suite("the resource manager's roles", () => {
       [fresh(),                                            { ...good, principalId: 'ann' },              400, 'InvalidPrincipalId'],
       [`${subscription}/${AUTH}/roleAssignments/mine`,     good,                                         400, 'InvalidRoleAssignmentId'],
       [fresh(),                                            { ...good, condition: '@Resource[x] y' },     400, 'NotSupported'],
+      [fresh(),                                            { ...good, principalType: 'Banana' },         400, 'InvalidRequestContent'],
       [fresh(),                                            { principalId: STRANGER },                    400, 'InvalidRequestContent'],
       [fresh().replace('/providers', '/resourceGroups/no/providers'), good,                              404, 'ResourceGroupNotFound'],
       [fresh().replace('/providers', `/resourceGroups/group/${KV}/managedHSMs/no/providers`), good,      404, 'ResourceNotFound'],

@@ -45,7 +45,7 @@ export const listRoleAssignments = operation(
         (filter.principalId === undefined || row.principal_id === filter.principalId) &&
         (whose === undefined || whose.includes(row.principal_id)),
     );
-    return { value: shown.map((row) => wireAssignment(place.subscriptionId, row)) };
+    return { value: await wireAssignments(read, place.subscriptionId, shown) };
   },
 );
 
@@ -56,17 +56,29 @@ export const getRoleAssignment = operation(
   async ({ read, place }: ArmReads, { path }) => {
     const row = await assignmentAt(read, place.scope, path.id);
     if (row === undefined) throw armRoleAssignmentNotFound(path.id);
-    return wireAssignment(place.subscriptionId, row);
+    return wireAssignment(read, place.subscriptionId, row);
   },
 );
 
 const Text = v.nullish(v.string());
 
+/** Source: Microsoft.Authorization, roleAssignments 2022-04-01. */
+const PRINCIPAL_TYPES: readonly string[] = ['User', 'Group', 'ServicePrincipal', 'ForeignGroup', 'Device'];
+
+/** In the service's spelling. */
+function principalTypeOf(text: string | null | undefined): string | undefined {
+  return PRINCIPAL_TYPES.find((type) => type.toLowerCase() === text?.toLowerCase());
+}
+
+function isPrincipalType(text: string): boolean {
+  return principalTypeOf(text) !== undefined;
+}
+
 const AssignmentBody = v.object({
   properties: v.object({
     roleDefinitionId: v.string(),
     principalId: v.string(),
-    principalType: Text,
+    principalType: v.nullish(v.pipe(v.string(), v.check(isPrincipalType, `principalType is one of ${PRINCIPAL_TYPES.join(', ')}`))),
     description: v.nullish(v.pipe(v.string(), v.maxLength(1024, 'description is longer than 1024 characters'))),
     condition: Text,
     delegatedManagedIdentityResourceId: Text,
@@ -90,10 +102,12 @@ export const putRoleAssignment = operation(
       shown_scope: place.scope,
       principal_id: principalId,
       role: roleWithId(properties.roleDefinitionId).name,
-      principal_type: properties.principalType ?? null,
+      principal_type: principalTypeOf(properties.principalType) ?? null,
       description: properties.description ?? null,
       created_by: caller.objectId,
       created_at: clock.now(),
+      updated_by: null,
+      updated_at: null,
     };
     return write((writer) => put(writer, place.subscriptionId, row));
   },
@@ -106,15 +120,18 @@ async function put(writer: Writer, subscriptionId: string, row: AssignmentRow): 
   const twin = rows.find(({ scope, principal_id, role }) => scope === row.scope && principal_id === row.principal_id && role === row.role);
   if (known !== undefined && known !== twin) throw roleAssignmentUpdateNotPermitted();
   if (known !== undefined) {
-    const changes = { description: row.description, principal_type: row.principal_type ?? known.principal_type };
+    const said = { description: row.description, principal_type: row.principal_type ?? known.principal_type };
+    if (said.description === known.description && said.principal_type === known.principal_type)
+      return reply(200, await wireAssignment(writer, subscriptionId, known));
+    const changes = { ...said, updated_by: row.created_by, updated_at: row.created_at };
     await writer.updateTable('arm_role_assignments').set(changes).where('id', '=', known.id).execute();
-    return reply(200, wireAssignment(subscriptionId, { ...known, ...changes }));
+    return reply(200, await wireAssignment(writer, subscriptionId, { ...known, ...changes }));
   }
   if (twin !== undefined) throw armRoleAssignmentExists(twin.id);
   if (rows.length >= ASSIGNMENTS) throw roleAssignmentLimitExceeded();
   await writer.insertInto('arm_role_assignments').values(row).execute();
   writer.touch(ARM_ACCESS);
-  return created(wireAssignment(subscriptionId, row));
+  return created(await wireAssignment(writer, subscriptionId, row));
 }
 
 /** Deleting what is not there is done (REST reference: 204). */
@@ -127,7 +144,7 @@ export const deleteRoleAssignment = operation(
       await refuseToOrphan(writer, place.subscriptionId, row);
       await writer.deleteFrom('arm_role_assignments').where('id', '=', row.id).execute();
       writer.touch(ARM_ACCESS);
-      return wireAssignment(place.subscriptionId, row);
+      return wireAssignment(writer, place.subscriptionId, row);
     }),
 );
 
@@ -191,9 +208,30 @@ function readFilter(filter: string): Filter {
   return found;
 }
 
-function wireAssignment(subscriptionId: string, row: AssignmentRow) {
+async function wireAssignment(read: Reader, subscriptionId: string, row: AssignmentRow) {
+  return wireWith(subscriptionId, row, await kindsOf(read, [row]));
+}
+
+async function wireAssignments(read: Reader, subscriptionId: string, rows: readonly AssignmentRow[]) {
+  const kinds = await kindsOf(read, rows);
+  return rows.map((row) => wireWith(subscriptionId, row, kinds));
+}
+
+const KINDS = { user: 'User', servicePrincipal: 'ServicePrincipal', group: 'Group' } as const;
+
+/** What the directory says of the principals of which the assignment itself says nothing. */
+async function kindsOf(read: Reader, rows: readonly AssignmentRow[]): Promise<ReadonlyMap<string, string>> {
+  const unsaid = rows.filter(({ principal_type }) => principalTypeOf(principal_type) === undefined);
+  if (unsaid.length === 0) return new Map();
+  const ids = [...new Set(unsaid.map(({ principal_id }) => principal_id))];
+  const known = await read.selectFrom('principals').select(['id', 'kind']).where('id', 'in', ids).execute();
+  return new Map(known.map(({ id, kind }) => [id, KINDS[kind]]));
+}
+
+/** Clients of the service count on the kind of the principal and on who made the assignment: nobody, of those of the first start. */
+function wireWith(subscriptionId: string, row: AssignmentRow, kinds: ReadonlyMap<string, string>) {
   const role = ARM_ROLES.find(({ name }) => name === row.role);
-  const at = new Date(row.created_at).toISOString();
+  const createdBy = row.created_by ?? '';
   const scope = row.shown_scope ?? row.scope;
   return {
     id: `${scope}/providers/Microsoft.Authorization/roleAssignments/${row.id}`,
@@ -202,12 +240,13 @@ function wireAssignment(subscriptionId: string, row: AssignmentRow) {
     properties: {
       roleDefinitionId: role === undefined ? '' : definitionId(subscriptionId, role),
       principalId: row.principal_id,
-      ...(row.principal_type === null ? {} : { principalType: row.principal_type }),
+      principalType: principalTypeOf(row.principal_type) ?? kinds.get(row.principal_id) ?? 'User',
       scope,
       ...(row.description === null ? {} : { description: row.description }),
-      createdOn: at,
-      updatedOn: at,
-      ...(row.created_by === null ? {} : { createdBy: row.created_by, updatedBy: row.created_by }),
+      createdOn: new Date(row.created_at).toISOString(),
+      updatedOn: new Date(row.updated_at ?? row.created_at).toISOString(),
+      createdBy,
+      updatedBy: row.updated_by ?? createdBy,
     },
   };
 }

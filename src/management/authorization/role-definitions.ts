@@ -1,10 +1,10 @@
 // Microsoft.Authorization/roleDefinitions: the built-in roles that count here. There are no custom ones.
 
 import * as v from 'valibot';
-import { armBadRequest, roleDefinitionDoesNotExist } from '../../core/errors-arm.ts';
+import { armBadRequest, armNotSupported, roleDefinitionDoesNotExist } from '../../core/errors-arm.ts';
 import { operation } from '../../core/route.ts';
 import { ARM_ROLES, type ArmRole } from '../access.ts';
-import type { ArmReads } from '../world.ts';
+import type { ArmReads, ArmWrites } from '../world.ts';
 
 const ListQuery = v.object({ $filter: v.optional(v.string(), '') });
 
@@ -24,6 +24,13 @@ export const getRoleDefinition = operation(
     return wireDefinition(place.subscriptionId, role);
   },
 );
+
+/** A role that was taken and decided nothing would be worse than none. */
+export const putRoleDefinition = operation({ path: v.unknown(), query: v.unknown(), body: v.unknown() }, (_world: ArmWrites) => {
+  throw armNotSupported(
+    'Custom roles of the resource manager are not in this version. An HSM has custom roles of its own, at its own address.',
+  );
+});
 
 const CLAUSE = /^(?:atScope\(\)|atScopeAndBelow\(\)|(roleName|type)\s+eq\s+'((?:[^']|'')*)')(?:\s+and\s+(?=\S)|$)/i;
 

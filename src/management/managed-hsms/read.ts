@@ -2,8 +2,10 @@
 
 import * as v from 'valibot';
 import { armResourceNotFound } from '../../core/errors-arm.ts';
+import { nothing } from '../../core/reply.ts';
 import { operation } from '../../core/route.ts';
 import type { Reader } from '../../store/store.ts';
+import { nextLink, pageQuery } from '../pages.ts';
 import type { ArmReads, Place } from '../world.ts';
 import { isHsmName, NAME_RULE } from './check.ts';
 import { hsmNamed } from './put.ts';
@@ -14,20 +16,18 @@ export const getHsm = operation({ path: HsmPath, query: v.unknown(), body: v.unk
   return wireHsm(row, world, await world.hsms.isActivated(world.read, row.id));
 });
 
-const NOT_A_COUNT = '$top is a whole number from 1 to 1000.';
-
-const ListQuery = v.object({
-  $top: v.optional(
-    v.pipe(v.string(), v.regex(/^\d{1,4}$/, NOT_A_COUNT), v.transform(Number), v.minValue(1, NOT_A_COUNT), v.maxValue(1000, NOT_A_COUNT)),
-    '1000',
-  ),
-  $skiptoken: v.optional(v.string(), ''),
+/** Resources_CheckExistenceById of the REST reference: 204, or 404. */
+export const headHsm = operation({ path: HsmPath, query: v.unknown(), body: v.unknown() }, async (world: ArmReads, { path }) => {
+  await liveHsm(world, path.hsm);
+  return nothing();
 });
+
+const ListQuery = v.object(pageQuery);
 
 export const listHsms = operation(
   { path: v.object({ group: v.optional(v.string()) }), query: ListQuery, body: v.unknown() },
   async (world: ArmReads, { path, query, origin }) => {
-    const { read, place, hsms, apiVersion } = world;
+    const { read, place, hsms } = world;
     const found = await visibleHsms(world, path.group, query);
     const shown = found.slice(0, query.$top);
     const active = await hsms.activatedAmong(
@@ -39,7 +39,7 @@ export const listHsms = operation(
     if (found.length <= query.$top || last === undefined) return { value };
     const inGroup = path.group === undefined ? '' : `/resourceGroups/${place.group}`;
     const next = `${origin}/subscriptions/${place.subscriptionId}${inGroup}/providers/Microsoft.KeyVault/managedHSMs`;
-    return { value, nextLink: `${next}?api-version=${encodeURIComponent(apiVersion)}&$top=${query.$top}&$skiptoken=${last.name_key}` };
+    return { value, nextLink: nextLink(world, next, query.$top, last.name_key) };
   },
 );
 
