@@ -1,6 +1,7 @@
 // The only place that knows error JSON, challenges and the headers that go with every answer: one row for each wire format that our clients expect.
 
 import type { SessionEnded } from '../core/caller.ts';
+import { unknownSegment } from '../core/errors-graph.ts';
 import { badParameter, noContentProvided } from '../core/errors-keyvault.ts';
 import { Failure } from '../core/failure.ts';
 import type { Dialect } from '../core/route.ts';
@@ -228,7 +229,7 @@ function graph({ urls, tenantId }: Place): Habits {
       body: JSON.stringify(envelope(new Failure(401, 'InvalidAuthenticationToken', description ?? 'Access token is empty.'), exchange)),
     }),
     malformed: (message) => new Failure(400, 'Request_BadRequest', message),
-    notFound: (path) => new Failure(404, 'Request_ResourceNotFound', `Nothing is at '${path}'.`),
+    notFound: (path) => unknownSegment(path.slice(path.lastIndexOf('/') + 1)),
     internal: () => new Failure(500, 'generalException', 'The service could not complete the request; its log says why.'),
   };
 }

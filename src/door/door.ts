@@ -343,6 +343,8 @@ export function openDoor(options: DoorOptions): Door {
   function stopWithout({ place }: Arrival, url: string, route: 'unknown' | 'unreadable'): Stop {
     if (place === 'stranger') return { route: 'stranger', name: 'management', habits: habitsOf.arm, audit: undefined };
     const isHsm = place === 'hsm';
+    if (!isHsm && closedFor === undefined && /^\/(?:v1\.0|beta)\//i.test(pathOf(url)))
+      return { route, name: 'graph', habits: habitsOf.graph, audit: undefined };
     const stop = { name: isHsm ? ('hsm' as const) : ('management' as const), habits: isHsm ? habitsOf.keyvault : habitsOf.arm };
     if (closedFor === undefined) return { ...stop, route, audit: isHsm ? UNKNOWN_OPERATION : undefined };
     const habits = !isHsm && /\/(?:oauth2|adfs)(?:\/|$)/i.test(pathOf(url)) ? habitsOf.oauth : stop.habits;

@@ -169,14 +169,27 @@ function application(row: ApplicationRow): Entity {
   return {
     id: row.id,
     appId: row.app_id,
+    api: { acceptMappedClaims: null, knownClientApplications: [], oauth2PermissionScopes: [], preAuthorizedApplications: [] },
+    appRoles: [],
     createdDateTime: graphTime(row.created_at),
+    deletedDateTime: null,
     displayName: row.display_name,
     identifierUris: [],
+    info: { logoUrl: null, marketingUrl: null, privacyStatementUrl: null, supportUrl: null, termsOfServiceUrl: null },
     keyCredentials: [],
     passwordCredentials: [],
+    publicClient: { redirectUris: [] },
     publisherDomain: null,
+    requiredResourceAccess: [],
     signInAudience: 'AzureADMyOrg',
+    spa: { redirectUris: [] },
     tags: [],
+    web: {
+      homePageUrl: null,
+      implicitGrantSettings: { enableAccessTokenIssuance: false, enableIdTokenIssuance: false },
+      logoutUrl: null,
+      redirectUris: [],
+    },
     ...JSON.parse(row.details_json),
   };
 }

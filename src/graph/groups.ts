@@ -21,7 +21,7 @@ const properties = {
   groupTypes: v.optional(v.pipe(v.array(v.string()), v.maxLength(0, 'Only security groups can be made in this directory.'))),
 };
 
-const ChangedGroup = entityBody(properties);
+const ChangedGroup = entityBody({ ...properties, 'members@odata.bind': References });
 
 const NewGroup = entityBody({
   ...properties,
@@ -43,13 +43,15 @@ export function createGroup(version: GraphVersion) {
   });
 }
 
-/** PATCH /groups/{id} */
+/** PATCH /groups/{id}; `members@odata.bind` adds to the members that there are. */
 export const updateGroup = operation(
   { path: IdPath, query: QueryShape, body: ChangedGroup },
   async (world: GraphWrites, { path, body }) => {
     await world.write(async (writer) => {
       const name = body.displayName === undefined ? {} : { display_name: body.displayName };
-      await changePrincipal(writer, 'group', path.id.toLowerCase(), { details: detailsOf(body), ...name });
+      const id = path.id.toLowerCase();
+      await changePrincipal(writer, 'group', id, { details: detailsOf(body), ...name });
+      await insertLinks(writer, world.clock, id, { members: body['members@odata.bind'], owners: [] });
     });
     return reply(204);
   },

@@ -248,6 +248,36 @@ suite('directory', () => {
     assert.equal((await graph(house, 'GET', `/users?$filter=displayName eq 'x'`)).json.value.length, 0);
   });
 
+  test('a change of a group adds members, as many as it names and all or none', async () => {
+    const [first, second] = [await makeUser(house, 'bound-1'), await makeUser(house, 'bound-2')];
+    const id = await makeGroup(house, 'bound');
+    const bound = (...ids: string[]) => ({ 'members@odata.bind': ids.map((member) => reference(house, member)['@odata.id']) });
+    assert.equal((await graph(house, 'PATCH', `/groups/${id}`, bound(first))).status, 204);
+    assert.equal((await graph(house, 'PATCH', `/groups/${id}`, bound(second, first))).status, 400);
+    const { json } = await graph(house, 'GET', `/groups/${id}/members`);
+    assert.deepEqual(
+      json.value.map((member: { id: string }) => member.id),
+      [first],
+    );
+  });
+
+  test('an application shows what nobody has set as empty, and an address that Graph does not have is refused in its words', async () => {
+    const made = await graph(house, 'POST', '/applications', { displayName: 'bare' });
+    assert.equal(made.status, 201, made.text);
+    const { appRoles, requiredResourceAccess, deletedDateTime, spa, web } = made.json;
+    assert.deepEqual([appRoles, requiredResourceAccess, deletedDateTime, spa, web.redirectUris], [[], [], null, { redirectUris: [] }, []]);
+    for (const [method, path, segment] of [
+      ['POST', `/groups/${made.json.id}/addKey`, 'addKey'],
+      ['POST', '/$batch', '$batch'],
+      ['GET', '/servicePrincipals/x/appRoleAssignments', 'appRoleAssignments'],
+    ] as const) {
+      const { status, json } = await graph(house, method, path, method === 'POST' ? {} : undefined);
+      assert.deepEqual([status, json.error.code], [400, 'BadRequest'], path);
+      assert.equal(json.error.message, `Resource not found for the segment '${segment}'.`);
+      assert.ok(json.error.innerError['request-id']);
+    }
+  });
+
   test('properties are selected, ordered and expanded as they are asked for', async () => {
     const [zoe, yan] = [await makeUser(house, 'sorted-zoe'), await makeUser(house, 'sorted-yan')];
     const group = await makeGroup(house, 'sorted', [zoe, yan]);
