@@ -71,7 +71,7 @@ suite('mistakes about tokens that others made', () => {
       rows.filter(({ action }) => (action as string) === 'anonymous').map(({ path }) => path),
     );
     assert.deepEqual(open, ['/metadata/endpoints']);
-    assert.ok(identityRows.every(({ path }) => /^\/(:tenant|devicelogin)/.test(path)));
+    assert.ok(identityRows.every(({ path }) => /^\/((adfs\/)?:tenant|devicelogin)/.test(path)));
   });
 
   test("an unsigned token with the owner's claims opens nothing", async () => {
